@@ -1,0 +1,109 @@
+"""
+Every function that Azure runs, on one page: unpack the trigger, call one workflow, return.
+
+Workflows are imported where they are called: on Azure each function has instances of its own, and a cold
+start should pay for one of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from shared import settings
+from shared.services import Services
+
+if TYPE_CHECKING:
+    from shared.core.delivery import Delivery
+    from shared.web.responses import Response
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+bindings = settings.bindings()
+services = Services()
+services.check_settings()  # what is wrong is said when the host starts, not when the first mail is due
+
+STORAGE = settings.STORAGE
+
+
+@app.queue_trigger(arg_name="message", queue_name=bindings.outbox, connection=STORAGE)
+def send(message: func.QueueMessage) -> None:
+    """Send one message of the outbox."""
+    from shared.workflows.postpone import postpone
+    from shared.workflows.send import send as run
+
+    came = _delivery(message)
+    if services.check_settings():
+        run(services.send_tools(), message.get_body(), came)
+    else:
+        postpone(services.outbox(), message.get_body(), came)
+
+
+@app.queue_trigger(arg_name="message", queue_name=bindings.poison, connection=STORAGE)
+def dead_letter(message: func.QueueMessage) -> None:
+    """Record what the host gave up on."""
+    from shared.workflows.dead_letter import dead_letter as run
+
+    run(services.dead_letter_tools(), message.get_body(), _delivery(message))
+
+
+@app.timer_trigger(arg_name="timer", schedule=bindings.upkeep_schedule)
+def upkeep(timer: func.TimerRequest) -> None:
+    """Keep every sender's token fresh."""
+    from shared.workflows.upkeep import upkeep as run
+
+    del timer
+    run(services.upkeep_tools())
+
+
+@app.route("oauth/start/{sender}", methods=["GET"])
+def oauth_start(req: func.HttpRequest) -> func.HttpResponse:
+    """Begin to sign in for a sender: the one-time consent URL."""
+    from shared.web import consent_routes
+
+    if not services.check_settings():
+        return _unavailable()
+    return _answer(
+        consent_routes.start(services.consent_tools(), services.settings, req.route_params["sender"])
+    )
+
+
+# Anonymous, for the provider sends no key, and because Functions would take the authorization code in ?code=
+# for one.
+@app.route("oauth/redirect", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def oauth_redirect(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a sign-in that comes back from the provider."""
+    from shared.web import consent_routes
+
+    if not services.check_settings():
+        return _unavailable()
+    cookies = req.headers.get("Cookie", "")
+    return _answer(consent_routes.finish(services.consent_tools(), services.settings, req.params, cookies))
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether this app can do its work."""
+    del req
+    if services.check_settings() and services.health().is_good():
+        return func.HttpResponse("ok")
+    return _unavailable()
+
+
+def _delivery(message: func.QueueMessage) -> Delivery:
+    from shared.core.delivery import Delivery
+
+    return Delivery(message.id or "", message.dequeue_count or 1)
+
+
+def _answer(response: Response) -> func.HttpResponse:
+    return func.HttpResponse(
+        response.body,
+        status_code=response.status,
+        headers=dict(response.headers),
+        mimetype=response.content_type,
+    )
+
+
+def _unavailable() -> func.HttpResponse:
+    return func.HttpResponse("unavailable", status_code=503)

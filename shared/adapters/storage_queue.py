@@ -1,0 +1,65 @@
+"""
+Azure Storage queues: putting a message on one, to be seen after a delay.
+
+The output binding of Azure Functions cannot delay a message, so this speaks to the queue itself.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import QueueClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from azure.core.credentials import TokenCredential
+
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 15
+_NEVER = -1  # the service's word for a message that does not expire; its default is 7 days
+_LONGEST_DELAY = timedelta(days=7)  # the service's limit for an invisible message
+
+
+class StorageQueue:
+    """
+    A queue by name, made when it is first missed. Text goes as it is: the host is told ``messageEncoding:
+    none``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        connection_string: str = "",
+        url: str = "",
+        credential: Callable[[], TokenCredential] | None = None,
+    ) -> None:
+        timeouts: Any = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+        if connection_string:
+            self._client = QueueClient.from_connection_string(connection_string, name, **timeouts)
+        else:
+            identity = credential() if credential else None
+            self._client = QueueClient(url, name, credential=identity, **timeouts)
+
+    def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
+        """
+        Put ``text`` on the queue, visible after ``delay`` (7 days at most; a longer one is cut to that).
+        """
+        # Rounded up: what comes a moment too early would have to be put back.
+        seconds = max(0, math.ceil(min(delay, _LONGEST_DELAY - timedelta(seconds=1)).total_seconds()))
+        try:
+            self._client.send_message(text, visibility_timeout=seconds, time_to_live=_NEVER)
+        except ResourceNotFoundError:
+            self.create()
+            self._client.send_message(text, visibility_timeout=seconds, time_to_live=_NEVER)
+
+    def create(self) -> None:
+        """Make the queue; harmless when it is there."""
+        try:
+            self._client.create_queue()
+        except ResourceExistsError:
+            return

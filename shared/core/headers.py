@@ -1,0 +1,157 @@
+"""
+Header fields as the strictest receivers want them: ASCII, folded, under 78 octets a line where it can be.
+
+Written here because the standard library's folding of long address lists puts an encoded comma between
+addresses, which no receiver reads as a list. Words outside ASCII are RFC 2047 encoded words, parameters RFC
+2231.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from shared.core.address import Address
+
+LINE = 78  # RFC 5322 §2.1.1: what a line should not exceed; 998 is what it must not
+_ENCODED_WORD = 75  # RFC 2047 §2, with its =?utf-8?b? and ?=
+_ROOM = _ENCODED_WORD - len("=?utf-8?b?" + "?=")
+
+_ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$&+^_`{|}~.-]+")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+# RFC 2047 §5 (3): what may stand as it is in a Q-encoded word inside a phrase.
+_Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+
+
+def unstructured(name: str, value: str) -> bytes:
+    """Return a field of free text, such as Subject."""
+    if _PRINTABLE.fullmatch(value) and "=?" not in value and not value.startswith(" "):
+        words = re.findall(r" *[^ ]+ *$| *[^ ]+", value) or [value]
+        # A word that no line can hold (998 octets) must be encoded, for it cannot be folded.
+        if all(len(word) < 900 for word in words):  # noqa: PLR2004 - 998 less a name
+            return _fold(f"{name}:", words if words[0].startswith(" ") else [f" {words[0]}", *words[1:]])
+    return _fold(f"{name}:", [f" {word}" for word in encoded_words(value)])
+
+
+def addresses(name: str, several: Iterable[Address], *, utf8: bool = False) -> bytes:
+    """Return a field that lists mailboxes; with ``utf8`` (SMTPUTF8) they stand as they are."""
+    written = [_mailbox(address, utf8=utf8) for address in several]
+    parts: list[str] = []
+    for number, words in enumerate(written):
+        comma = "," if number + 1 < len(written) else ""
+        parts += [f" {word}" for word in words[:-1]]
+        parts.append(f" {words[-1]}{comma}")
+    return _fold(f"{name}:", parts)
+
+
+def structured(name: str, value: str, parameters: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return a field such as Content-Type: a token and its parameters (RFC 2045, RFC 2231)."""
+    parts = [f" {value}"]
+    for key, text in parameters:
+        for written in _parameter(key, text):
+            parts[-1] += ";"
+            parts.append(f" {written}")
+    return _fold(f"{name}:", parts)
+
+
+def encoded_words(text: str) -> list[str]:
+    """
+    Return ``text`` as RFC 2047 encoded words, each whole in its characters, in B or Q, whichever is shorter.
+    """
+    return [_shorter(chunk) for chunk in _chunks(text)]
+
+
+def _chunks(text: str) -> Iterator[bytes]:
+    """Cut between characters, so that each word can be decoded alone (RFC 2047 §5)."""
+    chunk = b""
+    for character in text:
+        octets = character.encode()
+        if chunk and not _fits(chunk + octets):
+            yield chunk
+            chunk = b""
+        chunk += octets
+    if chunk or not text:
+        yield chunk
+
+
+def _fits(octets: bytes) -> bool:
+    return (len(octets) + 2) // 3 * 4 <= _ROOM or _q_length(octets) <= _ROOM
+
+
+def _q_length(octets: bytes) -> int:
+    return sum(1 if octet in _Q_SAFE or octet == 0x20 else 3 for octet in octets)  # noqa: PLR2004 - a space is _
+
+
+def _shorter(octets: bytes) -> str:
+    encoded = binascii.b2a_base64(octets, newline=False).decode()
+    if _q_length(octets) >= len(encoded):
+        return f"=?utf-8?b?{encoded}?="
+    letters = (
+        "_" if octet == 0x20 else chr(octet) if octet in _Q_SAFE else f"={octet:02X}" for octet in octets
+    )
+    return f"=?utf-8?q?{''.join(letters)}?="
+
+
+def _mailbox(address: Address, *, utf8: bool) -> list[str]:
+    """Return the words of one mailbox, between which a line may be folded."""
+    name = address.display_name
+    if not name:
+        return [address.addr_spec]
+    route = f"<{address.addr_spec}>"
+    if utf8 or (_PRINTABLE.fullmatch(name) and "=?" not in name):
+        plain = _ATOM_TEXT.fullmatch(name) and name == " ".join(name.split())
+        return [*name.split(" "), route] if plain else [_quoted(name), route]
+    return [*encoded_words(name), route]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _parameter(key: str, text: str) -> list[str]:
+    if _TOKEN.fullmatch(text) and len(text) < LINE - len(key) - 4:
+        return [f"{key}={text}"]
+    if _PRINTABLE.fullmatch(text) and len(text) < LINE - len(key) - 8:
+        return [f"{key}={_quoted(text)}"]
+    encoded = quote(text, safe="!#$&+^_`{|}~.-")
+    room = LINE - len(key) - len(" *00*=utf-8'';")
+    if len(encoded) <= room:
+        return [f"{key}*=utf-8''{encoded}"]
+    pieces = _cut_percent_encoded(encoded, room)
+    return [
+        f"{key}*{number}*={'' if number else chr(39).join(('utf-8', '', ''))}{piece}"
+        for number, piece in enumerate(pieces)
+    ]
+
+
+def _cut_percent_encoded(encoded: str, room: int) -> list[str]:
+    """Cut without parting a ``%XX``."""
+    pieces: list[str] = []
+    while encoded:
+        end = min(room, len(encoded))
+        percent = encoded.rfind("%", max(0, end - 2), end)
+        if percent != -1 and end < len(encoded):
+            end = percent
+        pieces.append(encoded[:end])
+        encoded = encoded[end:]
+    return pieces
+
+
+def _fold(name: str, parts: Iterable[str]) -> bytes:
+    """Lay parts, each with the white space before it, on lines of at most 78 octets where that can be."""
+    lines: list[str] = []
+    line = name
+    for part in parts:
+        if len((line + part).encode()) > LINE and line.strip() and line != name:
+            lines.append(line)
+            line = part
+        else:
+            line += part
+    lines.append(line)
+    return "\r\n".join(lines).encode() + b"\r\n"

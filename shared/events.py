@@ -1,0 +1,42 @@
+"""
+The stable words of the log: what alerts and dashboards query, whatever the sentence beside them says.
+
+Every log line of Sendoff carries one, as ``extra={"event": …}``.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Event(enum.StrEnum):
+    """One word for each thing that is worth a line."""
+
+    #: The settings cannot be used; nothing is sent.
+    SETTINGS_WRONG = "settings-wrong"
+    #: A message was accepted by the server.
+    MAIL_ACCEPTED = "mail-accepted"
+    #: A message goes again later.
+    MAIL_DEFERRED = "mail-deferred"
+    #: A message was refused for good.
+    MAIL_REJECTED = "mail-rejected"
+    #: A delivery had nothing to do: settled before, or in other hands.
+    MAIL_IGNORED = "mail-ignored"
+    #: The host gave up on a queue message.
+    DEAD_LETTER = "dead-letter"
+    #: A person must sign in before a sender can send.
+    CONSENT_REQUIRED = "consent-required"
+    #: The provider refuses the application's own credential.
+    CREDENTIAL_BROKEN = "credential-broken"
+    #: An access token could not be had just now.
+    TOKEN_UNAVAILABLE = "token-unavailable"  # noqa: S105 - a word, no secret
+    #: A token was fetched and stored.
+    TOKEN_REFRESHED = "token-refreshed"  # noqa: S105 - as above
+    #: Upkeep has looked at every sender.
+    UPKEEP_DONE = "upkeep-done"
+    #: An administrator began to sign in.
+    CONSENT_BEGUN = "consent-begun"
+    #: A grant was stored.
+    SENDER_CONNECTED = "sender-connected"
+    #: A visit to the redirect changed nothing.
+    CONSENT_REFUSED = "consent-refused"

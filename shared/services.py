@@ -1,0 +1,284 @@
+"""
+The composition root: builds each adapter once in a process, on first use, and hands the workflows what they
+need.
+
+Imports stand inside the methods: indexing the functions must not cost what only some of them use, and on
+Azure every function has instances of its own. Time, chance and ids come into the workflows from here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import random
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from shared import settings as app_settings
+from shared.errors import SettingsError
+from shared.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from azure.core.credentials import TokenCredential
+
+    from shared.adapters.entra import Entra
+    from shared.adapters.key_vault import KeyVault
+    from shared.adapters.smtp_pool import SmtpPool
+    from shared.adapters.storage_queue import StorageQueue
+    from shared.adapters.table_client import Table
+    from shared.adapters.table_consents import TableConsents
+    from shared.adapters.table_ledger import TableLedger
+    from shared.core.oauth import AccessToken
+    from shared.core.sender import Sender
+    from shared.core.smtp import Envelope, Submission
+    from shared.grants import GrantKeeper
+    from shared.settings import Settings
+    from shared.workflows.consent import ConsentTools
+    from shared.workflows.dead_letter import DeadLetterTools
+    from shared.workflows.health import Health
+    from shared.workflows.send import SendTools
+    from shared.workflows.upkeep import UpkeepTools
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Services:
+    """Everything in this process that is made once. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._made: dict[str, Any] = {}
+        self._said = False
+
+    # Settings.
+
+    @property
+    def settings(self) -> Settings:
+        """The settings; raises ``SettingsError`` with everything that is wrong."""
+        return self._once("settings", app_settings.load)
+
+    def check_settings(self) -> bool:
+        """Whether the settings can be used; where not, say so once, all of it in one line."""
+        try:
+            _ = self.settings
+        except SettingsError as error:
+            with self._lock:
+                if not self._said:
+                    log.critical("%s", error, extra={"event": Event.SETTINGS_WRONG})
+                    self._said = True
+            return False
+        return True
+
+    # What the workflows need.
+
+    def send_tools(self) -> SendTools:
+        """Return what ``send`` needs."""
+        from shared.workflows.send import SendTools  # noqa: PLC0415 - see the module's docstring
+
+        settings = self.settings
+        return self._once(
+            "send_tools",
+            lambda: SendTools(
+                ledger=self.ledger(),
+                outbox=self.outbox(),
+                tokens=self.keeper(),
+                mailer=_PooledMailer(self._pool()),
+                senders=settings.senders,
+                services=settings.services,
+                consent_url=settings.consent_url,
+                clock=_now,
+                jitter=random.random,
+                mail_id=_mail_id,
+            ),
+        )
+
+    def upkeep_tools(self) -> UpkeepTools:
+        """Return what ``upkeep`` needs."""
+        from shared.workflows.upkeep import UpkeepTools  # noqa: PLC0415 - see the module's docstring
+
+        settings = self.settings
+        return UpkeepTools(
+            keeper=self.keeper(),
+            pending=self._consents(),
+            senders=settings.senders,
+            services=settings.services,
+            consent_url=settings.consent_url,
+            clock=_now,
+        )
+
+    def consent_tools(self) -> ConsentTools:
+        """Return what consent needs."""
+        from shared.workflows.consent import ConsentTools  # noqa: PLC0415 - see the module's docstring
+
+        settings = self.settings
+        return ConsentTools(
+            provider=self._provider,
+            pending=self._consents(),
+            grants=self._vault(),
+            senders=settings.senders,
+            redirect_uri=settings.redirect_uri,
+            clock=_now,
+        )
+
+    def dead_letter_tools(self) -> DeadLetterTools:
+        """Return what ``dead_letter`` needs."""
+        from shared.workflows.dead_letter import DeadLetterTools  # noqa: PLC0415 - see the module's docstring
+
+        return DeadLetterTools(ledger=self.ledger(), clock=_now)
+
+    def health(self) -> Health:
+        """Return what ``health`` asks."""
+        from shared.workflows.health import Health  # noqa: PLC0415 - see the module's docstring
+
+        return self._once("health", lambda: Health(self.ledger(), _now))
+
+    # Adapters.
+
+    def outbox(self) -> StorageQueue:
+        """Return the queue that messages come from; needs no other setting than the storage account."""
+        from shared.adapters.storage_queue import StorageQueue  # noqa: PLC0415 - see the module's docstring
+
+        name = app_settings.bindings().outbox
+        storage = self._storage()
+        return self._once(
+            "outbox",
+            lambda: StorageQueue(
+                name,
+                connection_string=storage.connection_string,
+                url=storage.queue_url,
+                credential=lambda: self._credential(storage.identity_client_id),
+            ),
+        )
+
+    def ledger(self) -> TableLedger:
+        """Return the record of every message."""
+        from shared.adapters.table_ledger import TABLE, TableLedger  # noqa: PLC0415 - see the module's docstring
+
+        return self._once("ledger", lambda: TableLedger(self._table(TABLE)))
+
+    def keeper(self) -> GrantKeeper:
+        """Return the keeper of grants."""
+        from shared.adapters.table_leases import TABLE, TableLeases  # noqa: PLC0415 - see the module's docstring
+        from shared.grants import GrantKeeper  # noqa: PLC0415 - see the module's docstring
+
+        return self._once(
+            "keeper",
+            lambda: GrantKeeper(
+                store=self._vault(),
+                refresher=self._provider,
+                leases=TableLeases(self._table(TABLE), clock=_now),
+                clock=_now,
+                pause=time.sleep,
+            ),
+        )
+
+    def _consents(self) -> TableConsents:
+        from shared.adapters.table_consents import TABLE, TableConsents  # noqa: PLC0415 - see the module's docstring
+
+        return self._once("consents", lambda: TableConsents(self._table(TABLE)))
+
+    def _vault(self) -> KeyVault:
+        from shared.adapters.key_vault import KeyVault  # noqa: PLC0415 - see the module's docstring
+
+        vault = self.settings.vault
+        return self._once(
+            "vault",
+            lambda: KeyVault(
+                vault.url,
+                self._credential(vault.identity_client_id),
+                verify_challenge=vault.verify_challenge,
+                clock=_now,
+            ),
+        )
+
+    def _provider(self, sender: Sender) -> Entra:
+        from shared.adapters import graph  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.entra import Entra  # noqa: PLC0415 - see the module's docstring
+
+        service = self.settings.services[sender.service]
+        vault = self._vault()
+        return self._once(
+            f"provider-{service.name}",
+            lambda: Entra(
+                service,
+                lambda: vault.client_secret(service),
+                fetch_picture=graph.picture,
+                secret_refused=lambda: vault.forget_client_secret(service),
+            ),
+        )
+
+    def _pool(self) -> SmtpPool:
+        from shared.adapters.smtp_pool import SmtpPool  # noqa: PLC0415 - see the module's docstring
+
+        def make() -> SmtpPool:
+            pool = SmtpPool()
+            # Exchange counts a connection until it is closed or times out, so a process says QUIT before it
+            # goes.
+            atexit.register(pool.close)
+            return pool
+
+        return self._once("pool", make)
+
+    def _table(self, name: str) -> Table:
+        from shared.adapters.table_client import Table  # noqa: PLC0415 - see the module's docstring
+
+        storage = self._storage()
+        return Table(
+            name,
+            connection_string=storage.connection_string,
+            url=storage.table_url,
+            credential=lambda: self._credential(storage.identity_client_id),
+        )
+
+    def _storage(self) -> app_settings.Storage:
+        return self._once("storage", app_settings.load_storage)
+
+    def _credential(self, client_id: str) -> TokenCredential:
+        """Return the app's identity: the managed one on Azure, a developer's own sign-in elsewhere."""
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - see the module's docstring
+
+        return self._once(
+            f"credential-{client_id}",
+            lambda: cast(
+                "TokenCredential", DefaultAzureCredential(managed_identity_client_id=client_id or None)
+            ),
+        )
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            return cast("T", self._made[name])
+
+
+class _PooledMailer:
+    """The pool of sessions, as sending sees it."""
+
+    def __init__(self, pool: SmtpPool) -> None:
+        self._pool = pool
+
+    def submit(
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: bytes, *, smtputf8: bool
+    ) -> Submission:
+        """Hand one message over on a session of this sender."""
+        from shared.adapters.smtp_pool import Route  # noqa: PLC0415 - see the module's docstring
+        from shared.core.xoauth2 import Credentials  # noqa: PLC0415 - see the module's docstring
+
+        route = Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
+        return self._pool.submit(
+            route, Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _mail_id(domain: str) -> str:
+    return f"<{uuid.uuid4().hex}@{domain}>"

@@ -1,0 +1,54 @@
+"""
+What goes back over HTTP, and the headers that keep it safe.
+
+Nothing may be stored or framed, no script runs, and no address leaks: the URLs here carry a function key or a
+state.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SAFE: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A status, headers and a body."""
+
+    status: int
+    content_type: str = "text/plain; charset=utf-8"
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def page(html: str, *, status: int, style: str) -> Response:
+    """Return a page whose one stylesheet is ``style``, written into it."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {**_SAFE, "Content-Security-Policy": policy, "X-Frame-Options": "DENY"}
+    return Response(status, "text/html; charset=utf-8", html.encode(), headers)
+
+
+def redirect(url: str, *, cookie: str) -> Response:
+    """Return a redirect that takes a cookie along."""
+    return Response(302, headers={**_SAFE, "Location": url, "Set-Cookie": cookie})
+
+
+def as_json(value: Mapping[str, object], *, status: int = 200) -> Response:
+    """Return a JSON object."""
+    return Response(status, "application/json", json.dumps(value).encode(), _SAFE)

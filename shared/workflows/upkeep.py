@@ -1,0 +1,113 @@
+"""
+``upkeep``: every sender has a token that lasts, and whoever must act hears of it.
+
+1. For each sender, renew its token where it would not last until the upkeep after the next.
+2. Say what came of each: one line where all is well, one with what to do where it is not.
+3. Sweep sign-ins that were begun and never came back.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from shared.core import remedies
+from shared.core.oauth import NO_GRANT, RefreshOutcome
+from shared.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from shared.core.oauth import Service
+    from shared.core.sender import Sender
+    from shared.grants import Renewal
+
+log = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """Keeps grants usable."""
+
+    def renew(self, sender: Sender) -> Renewal:
+        """Renew one sender's token where it needs it."""
+        ...
+
+
+class PendingConsents(Protocol):
+    """Sign-ins that have not come back."""
+
+    def sweep(self, now: datetime) -> int:
+        """Remove the expired ones; returns how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepTools:
+    """What upkeep needs of the world."""
+
+    keeper: Keeper
+    pending: PendingConsents
+    senders: Mapping[str, Sender]
+    services: Mapping[str, Service]
+    consent_url: Callable[[str], str]
+    clock: Callable[[], datetime]
+
+
+def upkeep(tools: UpkeepTools) -> dict[str, RefreshOutcome]:
+    """Look after every sender once; returns the outcome of each by its name."""
+    outcomes: dict[str, RefreshOutcome] = {}
+    for sender in tools.senders.values():
+        renewal = tools.keeper.renew(sender)
+        outcomes[sender.name] = renewal.outcome
+        _say(tools, sender, renewal)
+    swept = tools.pending.sweep(tools.clock())
+    log.info(
+        "upkeep looked at %d senders: %s%s",
+        len(outcomes),
+        ", ".join(f"{name} {outcome.value}" for name, outcome in outcomes.items()),
+        f"; {swept} unfinished sign-ins swept" if swept else "",
+        extra={"event": Event.UPKEEP_DONE},
+    )
+    return outcomes
+
+
+_TROUBLE = {
+    RefreshOutcome.TRANSIENT: (logging.WARNING, Event.TOKEN_UNAVAILABLE, "token-unavailable"),
+    RefreshOutcome.CONSENT_REQUIRED: (logging.ERROR, Event.CONSENT_REQUIRED, "consent-required"),
+    RefreshOutcome.CREDENTIAL_BROKEN: (logging.ERROR, Event.CREDENTIAL_BROKEN, "credential-broken"),
+}
+
+
+def _say(tools: UpkeepTools, sender: Sender, renewal: Renewal) -> None:
+    if renewal.grant:
+        event, word = Event.TOKEN_REFRESHED, renewal.outcome.value
+        minutes = (renewal.grant.expires_at - tools.clock()).total_seconds() / 60
+        log.info(
+            "the token of %s is %s: it lasts %.0f minutes",
+            sender.name,
+            word,
+            minutes,
+            extra={"event": event, "sender": sender.name},
+        )
+        return
+    level, event, remedy = _TROUBLE[renewal.outcome]
+    never = renewal.error is not None and renewal.error.code == NO_GRANT
+    if never:
+        remedy = "consent-missing"
+    said = remedies.explain(
+        remedy,
+        sender=sender,
+        service=tools.services[sender.service],
+        consent_url=tools.consent_url(sender.name),
+    )
+    log.log(
+        level,
+        "no token for %s (%s): %s%s",
+        sender.name,
+        renewal.outcome.value,
+        "" if never else f"{renewal.error}; ",
+        said,
+        extra={"event": event, "sender": sender.name},
+    )
