@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"sendoff: {error}", file=sys.stderr)
         return 1
     inside = {**os.environ, _INSIDE: str(environment.FOLDER)}
-    os.execve(environment.python(), [str(environment.python()), "-m", "local", *arguments], inside)  # noqa: S606 - ours
+    return os.execve(environment.python(), [str(environment.python()), "-m", "local", *arguments], inside)  # noqa: S606 - ours
 
 
 if __name__ == "__main__":

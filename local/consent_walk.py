@@ -1,8 +1,8 @@
 """
 The consent flow without a browser: what an administrator does, step by step, over the real pages.
 
-It opens the consent URL, picks the account on the provider's page, accepts, and follows the redirect back, keeping cookies as a browser
-does. Nothing is taken out of the flow.
+It opens the consent URL, picks the account on the provider's page, accepts, and follows the redirect back,
+keeping cookies as a browser does. Nothing is taken out of the flow.
 """
 
 from __future__ import annotations
@@ -43,7 +43,12 @@ class _Form:
 
 
 def walk(
-    start_url: str, *, key: str, ca_file: str, account: str | None = None, said: Callable[[str], object] = lambda _: None
+    start_url: str,
+    *,
+    key: str,
+    ca_file: str,
+    account: str | None = None,
+    said: Callable[[str], object] = lambda _: None,
 ) -> Connected:
     """
     Walk the whole flow; ``account`` overrides the one that the app asks for.

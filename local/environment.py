@@ -48,6 +48,7 @@ _REQUIREMENTS = {
     "local": _LOCAL / "requirements.txt",
     "node": _LOCAL / "requirements-node.txt",
     "tests": ROOT / "tests" / "requirements.txt",
+    "runtime": ROOT / "tests" / "requirements-runtime.txt",
 }
 
 
@@ -87,7 +88,7 @@ def ensure(*, tests: bool) -> None:
         if _machines_node() is None:
             wanted.append("node")
         if tests:
-            wanted.append("tests")
+            wanted += ["tests", "runtime"]
         venv_missing = not _venv_is_ours()
         groups = [name for name in wanted if venv_missing or not _is_installed(name)]
         azurite_missing = venv_missing or _azurite_stamp() != _read(_AZURITE / "stamp")
@@ -100,8 +101,11 @@ def ensure(*, tests: bool) -> None:
                 groups.remove("node")
                 _pip(["node"])
             azurite = beside.submit(_install_azurite) if azurite_missing else None
-            if groups:
-                _pip(groups)
+            ordinary = [name for name in groups if name != "runtime"]
+            if ordinary:
+                _pip(ordinary)
+            if "runtime" in groups:
+                _pip(["runtime"], "--no-deps", "--ignore-requires-python")
             if azurite:
                 azurite.result()
 
@@ -130,8 +134,17 @@ def _make_venv() -> None:
     (FOLDER / "made-by").write_text(_maker())
 
 
-def _pip(groups: Sequence[str]) -> None:
-    command = [str(python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
+def _pip(groups: Sequence[str], *flags: str) -> None:
+    command = [
+        str(python()),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--quiet",
+        *flags,
+    ]
     for group in groups:
         command += ["-r", str(_REQUIREMENTS[group])]
     _run(command, "pip install", cwd=ROOT)

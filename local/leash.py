@@ -1,8 +1,9 @@
 """
 Child processes that cannot outlive us, however we end.
 
-A child runs under a small parent of its own, this file, which waits at the end of a pipe that we hold. When we end, by Ctrl-C or by
-SIGKILL, the kernel closes the pipe, and the leash ends the child with everything it started. Standard library alone.
+A child runs under a small parent of its own, this file, which waits at the end of a pipe that we hold. When
+we end, by Ctrl-C or by SIGKILL, the kernel closes the pipe, and the leash ends the child with everything it
+started. Standard library alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-# A child that is told to stop finishes what it is doing; the Functions host takes up to 25 s for its functions.
+# A child that is told to stop finishes what it is doing; the Functions host takes up to 25 s for its
+# functions.
 GRACE_SECONDS = 35
 
 
@@ -44,7 +46,9 @@ def start(
 
 
 def stop(process: subprocess.Popen[str]) -> int:
-    """Let go of a child: it is told to end, and waited for. Harmless when it has ended; returns its exit code."""
+    """
+    Let go of a child: it is told to end, and waited for. Harmless when it has ended; returns its exit code.
+    """
     if process.stdin and not process.stdin.closed:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
@@ -76,10 +80,8 @@ def _main(command: Sequence[str]) -> int:
         threading.Thread(target=task, daemon=True).start()
     ending.wait()
     _signal_group(child, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout=GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     _signal_group(child, signal.SIGKILL)  # what it left behind, if anything
     return child.wait()
 

@@ -1,8 +1,8 @@
 """
 The stack: storage, Microsoft's services and the Functions host, started in order and stopped in reverse.
 
-What it started is written to ``stack.json`` in its folder, so that other programs can join in, and what the app is told is nothing but
-settings: a connection string, addresses, a CA file, a mail.toml.
+What it started is written to ``stack.json`` in its folder, so that other programs can join in, and what the
+app is told is nothing but settings: a connection string, addresses, a CA file, a mail.toml.
 """
 
 from __future__ import annotations
@@ -31,7 +31,17 @@ FOLDER = ROOT / ".local"
 STACK_FILE = "stack.json"
 _START_SECONDS = 60  # a cold machine under load; it takes about three
 # The settings of the app that a shell may hold for another deployment.
-_OURS = ("AzureWebJobs", "KEY_VAULT_", "PUBLIC_URL", "MAIL_CONFIG", "OAUTH_", "MAILBOX", "OUTBOX_", "EVENTS_", "AZURE_CLIENT_ID")
+_OURS = (
+    "AzureWebJobs",
+    "KEY_VAULT_",
+    "PUBLIC_URL",
+    "MAIL_CONFIG",
+    "OAUTH_",
+    "MAILBOX",
+    "OUTBOX_",
+    "EVENTS_",
+    "AZURE_CLIENT_ID",
+)
 
 
 class StackError(Exception):
@@ -63,7 +73,8 @@ class Stack:
         """
         Start every part and wait until all answer; raises ``StackError`` with nothing left running.
 
-        ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``said`` hears what is being done.
+        ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``said`` hears what is
+        being done.
         """
         if busy := taken(ports):
             raise StackError(
@@ -122,7 +133,11 @@ class Stack:
 
     def wait(self) -> str:
         """Wait until a part ends by itself; returns its name."""
-        parts = {"the Functions host": self.host, "Microsoft's services": self.microsoft, "Azurite": self.azurite.process}
+        parts = {
+            "the Functions host": self.host,
+            "Microsoft's services": self.microsoft,
+            "Azurite": self.azurite.process,
+        }
         while True:
             for name, process in parts.items():
                 if process and process.poll() is not None:
@@ -131,7 +146,9 @@ class Stack:
 
 
 def host_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a host: this process's, without another deployment's settings, and with these."""
+    """
+    Return the environment of a host: this process's, without another deployment's settings, and with these.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return {**kept, **settings}
 
@@ -141,7 +158,9 @@ def running(folder: Path = FOLDER) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads((folder / STACK_FILE).read_text())
     except (OSError, ValueError):
-        raise StackError("no stack is running here; start one in another terminal: python3 -m local up") from None
+        raise StackError(
+            "no stack is running here; start one in another terminal: python3 -m local up"
+        ) from None
     return facts
 
 
@@ -152,7 +171,15 @@ def _start_azurite(ports: Ports, folder: Path | None) -> Azurite:
 
 
 def _start_microsoft(ports: Ports, folder: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    command = [sys.executable, "-m", "local.microsoft", "--port-base", str(ports.functions), "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "local.microsoft",
+        "--port-base",
+        str(ports.functions),
+        "--folder",
+        str(folder),
+    ]
     process = leash.start(command, stdout=subprocess.PIPE, cwd=ROOT)
     last_words: deque[str] = deque(maxlen=20)
     for line in process.stdout or ():
@@ -244,5 +271,3 @@ def _wait_for_line(process: subprocess.Popen[str], log: Path, start: int, wanted
             raise StackError("the Functions host did not start:\n" + "\n".join(text.splitlines()[-20:]))
         time.sleep(0.05)
     raise StackError(f"the Functions host was not ready after {_START_SECONDS} s; its log is {log}")
-
-

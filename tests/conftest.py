@@ -1,4 +1,6 @@
-"""Real parts for the tests: Azurite, Microsoft's services on loopback, and the whole stack, each started once."""
+"""
+Real parts for the tests: Azurite, Microsoft's services on loopback, and the whole stack, each started once.
+"""
 
 from __future__ import annotations
 
