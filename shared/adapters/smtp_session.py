@@ -83,7 +83,7 @@ class _LostError(Exception):
         self.reply = reply
 
 
-class _Wire:
+class Wire:
     """One connection's bytes: sends what it is given, hands back whole replies, waits no longer than told."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -231,7 +231,7 @@ class _Answers:
 class SmtpSession:
     """One connection that has signed in; not for two threads at once."""
 
-    def __init__(self, wire: _Wire, timeouts: Timeouts) -> None:
+    def __init__(self, wire: Wire, timeouts: Timeouts) -> None:
         self.phase = Phase.GREETING
         self.usable = True
         self._wire = wire
@@ -263,7 +263,7 @@ class SmtpSession:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, UnicodeError) as error:
             return Submission(Phase.CONNECT, problem=f"cannot connect to {host}:{port}: {_why(error)}")
-        session = cls(_Wire(sock), waits)
+        session = cls(Wire(sock), waits)
         try:
             failure = session._begin(host, credentials, context, ehlo_name)
         except BaseException:

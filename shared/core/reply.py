@@ -215,7 +215,7 @@ RULES: Final[tuple[Rule, ...]] = (
          _HOLD, "federation-without-https", _SENDER, "the organization's own sign-in service is wrong"),
     Rule("authentication-denied", _ANY, "535", "5.7.139", "",
          _HOLD, "authentication-denied", _SENDER, "default of 5.7.139: a policy said no"),
-    Rule("token-refused", _AUTH, "535", "", "",
+    Rule("token-refused", _ANY, "535", "", "",
          _AGAIN, "token-refused", _SENDER, "expired, wrong audience, scope or user: it does not say which"),
     Rule("xoauth2-switched-off", _AUTH, "504", "", "",
          _HOLD, "xoauth2-not-offered", _SENDER, "the mechanism is not known or not allowed"),
