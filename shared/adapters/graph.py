@@ -1,6 +1,7 @@
 """
-Microsoft Graph: the name and picture of the account that consented, for the page that says so. Nothing else
-depends on it.
+Microsoft Graph: the picture of the account that consented.
+
+It is for the page that says who is connected; nothing else depends on it.
 """
 
 from __future__ import annotations

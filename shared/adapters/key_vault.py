@@ -78,8 +78,8 @@ class KeyVault:
         name, value = _grant_name(sender), grant.to_json()
         if len(value.encode()) > _LARGEST_SECRET_BYTES:
             raise CredentialError(
-                f"the grant of {sender} has {len(value.encode())} octets and Key Vault takes {_LARGEST_SECRET_BYTES}; "
-                "ask the provider for smaller tokens"
+                f"the grant of {sender} has {len(value.encode())} octets and Key Vault takes "
+                f"{_LARGEST_SECRET_BYTES}; ask the provider for smaller tokens"
             )
         try:
             self._client.set_secret(

@@ -8,28 +8,20 @@ out of step, a lost connection above all, makes it unusable for good. Neither ra
 
 from __future__ import annotations
 
-import math
-import select
 import socket
 import ssl
-import time
-from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
+from shared.adapters.smtp_wire import LostError, Wire, why
 from shared.core import smtp
-from shared.core.smtp import Envelope, Phase, ProtocolError, Reply, ReplyParser, Submission
+from shared.core.smtp import Envelope, Phase, ProtocolError, Reply, Submission
 from shared.core.xoauth2 import decode_challenge, initial_response, respond_to_challenge, without_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.core.xoauth2 import Credentials
-
-# Bytes read at a time: the most that one TLS record holds.
-_READ_BYTES: Final = 16 * 1024
-# Replies that may stand unread: Exchange takes 1,000 recipients at most, and each has one reply.
-_UNREAD_REPLIES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,141 +61,6 @@ def tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-class _LostError(Exception):
-    """
-    The connection is gone, or silent for too long; says which, in words fit for a ledger.
-
-    `reply` is the 421 by which the server took its leave, if it did.
-    """
-
-    def __init__(self, problem: str, reply: Reply | None = None) -> None:
-        super().__init__(problem)
-        self.reply = reply
-
-
-class Wire:
-    """One connection's bytes: sends what it is given, hands back whole replies, waits no longer than told."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._poll = select.poll()
-        self._parser = ReplyParser()
-        self._replies: deque[Reply] = deque()
-        sock.setblocking(False)
-        self._poll.register(sock, 0)
-
-    def send(self, data: bytes | memoryview, timeout: float, *, stop_at_reply: bool = False) -> bool:
-        """
-        Hand the data to the kernel, taking in replies while that has to wait; False where a reply stopped it.
-
-        Two ends that both only write would stop each other, as RFC 2920 §3.1 warns. `timeout` is how long
-        nothing may move.
-        """
-        view = memoryview(data)
-        deadline = time.monotonic() + timeout
-        while view:
-            if stop_at_reply and self._replies:
-                return False
-            try:
-                sent = self._sock.send(view)
-            except ssl.SSLWantReadError:
-                self._wait(select.POLLIN, deadline, timeout)
-                self._take_in()
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                if self._wait(select.POLLIN | select.POLLOUT, deadline, timeout) & ~select.POLLOUT:
-                    self._take_in()
-            except OSError as error:
-                raise _LostError(f"connection lost while sending: {_why(error)}") from error
-            else:
-                view = view[sent:]
-                deadline = time.monotonic() + timeout
-        return True
-
-    def reply(self, timeout: float) -> Reply:
-        """Wait for the next reply, at most so many seconds for all of it."""
-        deadline = time.monotonic() + timeout
-        while not self._replies:
-            if events := self._take_in():
-                self._wait(events, deadline, timeout)
-        return self._replies.popleft()
-
-    def arrived(self) -> Reply | None:
-        """Look whether a reply is already here, without waiting."""
-        while not self._replies and not self._take_in():
-            pass
-        return self._replies.popleft() if self._replies else None
-
-    def quiet(self) -> bool:
-        """Tell whether the connection stands and nothing came over it unasked."""
-        if self._replies or self._parser.pending:
-            return False
-        try:
-            return self._take_in() != 0
-        except (_LostError, ProtocolError):
-            return False
-
-    def start_tls(self, context: ssl.SSLContext, host: str, timeout: float) -> None:
-        """
-        Do the handshake and verify the certificate for `host`.
-
-        What came in plaintext after the 220 was not written by the server we verify now (RFC 3207 §5): it
-        ends the connection.
-        """
-        if self._replies or self._parser.pending:
-            raise ProtocolError("plaintext after the answer to STARTTLS")
-        self._poll.unregister(self._sock)
-        self._sock.settimeout(timeout)
-        try:
-            # wrap_socket forgets to close a socket that was reset before it began (seen in CPython 3.11).
-            self._sock.getpeername()
-            self._sock = context.wrap_socket(self._sock, server_hostname=host)
-        except ssl.SSLCertVerificationError:
-            raise
-        except TimeoutError as error:
-            raise _LostError(f"no TLS handshake within {timeout:g} s") from error
-        except (OSError, ValueError) as error:
-            raise _LostError(f"TLS handshake failed: {_why(error)}") from error
-        self._sock.setblocking(False)
-        self._poll.register(self._sock, 0)
-
-    def own_literal(self) -> str:
-        """Name our end of the connection as an address literal (RFC 5321 §4.1.3)."""
-        address = str(self._sock.getsockname()[0]).partition("%")[0]
-        return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-    def close(self) -> None:
-        """Close the connection, saying nothing."""
-        self._sock.close()
-
-    def _take_in(self) -> int:
-        """Read once; 0 where something came, else the event that reading waits for."""
-        try:
-            data = self._sock.recv(_READ_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return select.POLLIN
-        except ssl.SSLWantWriteError:
-            return select.POLLOUT
-        except OSError as error:
-            raise _LostError(f"connection lost: {_why(error)}") from error
-        if not data:
-            raise _LostError("the server closed the connection")
-        self._replies.extend(self._parser.feed(data))
-        if len(self._replies) > _UNREAD_REPLIES:
-            raise ProtocolError("a flood of replies that nothing asked for")
-        return 0
-
-    def _wait(self, events: int, deadline: float, timeout: float) -> int:
-        self._poll.modify(self._sock, events)
-        ready = self._poll.poll(max(0, math.ceil((deadline - time.monotonic()) * 1000)))
-        if not ready:
-            raise _LostError(f"no answer within {timeout:g} s")
-        return ready[0][1]
-
-
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 @dataclass(slots=True)
@@ -262,7 +119,7 @@ class SmtpSession:
             sock = socket.create_connection((host, port), waits.connect)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, UnicodeError) as error:
-            return Submission(Phase.CONNECT, problem=f"cannot connect to {host}:{port}: {_why(error)}")
+            return Submission(Phase.CONNECT, problem=f"cannot connect to {host}:{port}: {why(error)}")
         session = cls(Wire(sock), waits)
         try:
             failure = session._begin(host, credentials, context, ehlo_name)
@@ -297,7 +154,7 @@ class SmtpSession:
             submission = self._transaction(
                 answers, mail, dict(zip(envelope.rcpt_to, rcpt, strict=True)), mime
             )
-        except (_LostError, ProtocolError) as error:
+        except (LostError, ProtocolError) as error:
             self.usable = False
             submission = self._cut_short(answers, error)
         if self.usable:
@@ -310,7 +167,7 @@ class SmtpSession:
             try:
                 self._wire.send(smtp.NOOP, self._timeouts.check)
                 self.usable = self._wire.reply(self._timeouts.check).positive
-            except (_LostError, ProtocolError):
+            except (LostError, ProtocolError):
                 self.usable = False
         return self.usable
 
@@ -327,7 +184,7 @@ class SmtpSession:
                 self._wire.send(smtp.QUIT, self._timeouts.quit)
                 if wait:
                     self._wire.reply(self._timeouts.quit)
-            except (_LostError, ProtocolError):
+            except (LostError, ProtocolError):
                 pass
         self.discard()
 
@@ -355,7 +212,7 @@ class SmtpSession:
             return Submission(
                 self.phase, problem=f"certificate of {host} not trusted: {error.verify_message}"
             )
-        except (_LostError, ProtocolError) as error:
+        except (LostError, ProtocolError) as error:
             self.usable = False
             return self._cut_short(_Answers(), error)
 
@@ -406,18 +263,18 @@ class SmtpSession:
         self.phase = phase
         reply = self._wire.reply(timeout)
         if reply.closing:
-            raise _LostError("the server closes the connection", reply)
+            raise LostError("the server closes the connection", reply)
         if reply.intermediate and not more:
             raise ProtocolError(f"an answer that this question cannot have: {reply.text}")
         return reply
 
-    def _cut_short(self, answers: _Answers, error: _LostError | ProtocolError) -> Submission:
+    def _cut_short(self, answers: _Answers, error: LostError | ProtocolError) -> Submission:
         """Say what became of a message whose session broke: what was refused before that stands."""
         mail_refused = answers.mail is not None and answers.mail.negative
         nobody_left = self.phase is Phase.DATA and not answers.accepted
         if (mail_refused or nobody_left) and (refusal := answers.refusal()) is not None:
             return refusal
-        reply = error.reply if isinstance(error, _LostError) else None
+        reply = error.reply if isinstance(error, LostError) else None
         reply = reply or self._last_words()
         return Submission(self.phase, reply, problem="" if reply else str(error))
 
@@ -425,7 +282,7 @@ class SmtpSession:
         """Find the refusal that a server sent before it closed, where our writing noticed the close first."""
         try:
             reply = self._wire.arrived()
-        except (_LostError, ProtocolError):
+        except (LostError, ProtocolError):
             return None
         if reply is None or not reply.negative:
             return None
@@ -437,7 +294,7 @@ class SmtpSession:
         """End what a refused message began; where that fails, the session is of no more use."""
         try:
             self._ask(command, self.phase, self._timeouts.command)
-        except (_LostError, ProtocolError):
+        except (LostError, ProtocolError):
             self.usable = False
 
     # -- sending one message --

@@ -26,8 +26,9 @@ _LONGEST_DELAY = timedelta(days=7)  # the service's limit for an invisible messa
 
 class StorageQueue:
     """
-    A queue by name, made when it is first missed. Text goes as it is: the host is told ``messageEncoding:
-    none``.
+    A queue by name, made when it is first missed.
+
+    Text goes as it is: the host is told ``messageEncoding: none``.
     """
 
     def __init__(

@@ -91,8 +91,9 @@ class Table:
 
     def replace(self, entity: Entity, *, etag: str) -> str | None:
         """
-        Replace an entity that still has ``etag``; returns the new one, or None when somebody changed or
-        removed it.
+        Replace an entity that still has ``etag``.
+
+        Returns the new ETag, or None when somebody changed or removed the entity.
         """
         try:
             done = self._client.update_entity(
@@ -114,8 +115,9 @@ class Table:
 
     def query(self, filter_: str, parameters: Mapping[str, Any]) -> list[Entity]:
         """
-        Return the entities that match an OData filter, every page of them, each with its ETag; an absent
-        table has none.
+        Return the entities that match an OData filter, each with its ETag under ``etag``.
+
+        Every page is fetched; an absent table has none.
         """
         try:
             found = self._client.query_entities(filter_, parameters=dict(parameters))

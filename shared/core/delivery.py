@@ -93,9 +93,8 @@ JITTER = 0.2  # of the delay, each way: instances that failed together must not 
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(minutes=1)
 
-# Longer than any attempt: token 30 s, a place in the pool 60 s, connect to AUTH 60 s, envelope, body and
-# final reply 7 min at worst.
-CLAIM_LEASE = timedelta(minutes=10)
+# Longer than any attempt: nothing runs longer than the host's functionTimeout of 30 minutes.
+CLAIM_LEASE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +134,9 @@ class Entry:
 
     def evolve(self, state: State, *, now: datetime, **changes: Any) -> Self:
         """
-        Return the entry in its next state; raises ``ValueError`` for a transition that ``ALLOWED`` does not
-        have.
+        Return the entry in its next state.
+
+        Raises ``ValueError`` for a transition that ``ALLOWED`` does not have.
         """
         if state not in ALLOWED[self.state]:
             raise ValueError(f"a message that is {self.state.value} cannot become {state.value}")
@@ -225,8 +225,9 @@ def first_claim(
     *, message_id: str, content_hash: str, sender: str, delivery: Delivery, mail_id: str, now: datetime
 ) -> Entry:
     """
-    Return the entry of a message that the ledger has not seen: claimed, with the Message-ID and Date it keeps
-    for good.
+    Return the entry of a message that the ledger has not seen, claimed.
+
+    It has the Message-ID (``mail_id``) and the Date that it keeps for good.
     """
     return Entry(
         id=message_id,
@@ -288,8 +289,9 @@ def after(
     entry: Entry, verdict: Verdict, *, reply: str, reason: str, now: datetime, jitter: float, body: bytes
 ) -> Entry:
     """
-    Return the entry after an attempt: settled, or deferred with the time at which it goes again and ``body``
-    kept.
+    Return the entry after an attempt: settled, or deferred.
+
+    Deferred, it says when it goes again and keeps ``body``. ``jitter`` is a number from 0 to 1.
     """
     if verdict is Verdict.THROTTLE or verdict is Verdict.HOLD or verdict is Verdict.REAUTHENTICATE:
         delay = _WAIT_FOR[verdict] * (1 + JITTER * jitter)
