@@ -53,7 +53,8 @@ def upkeep(timer: func.TimerRequest) -> None:
     from shared.workflows.upkeep import upkeep as run
 
     del timer
-    run(services.upkeep_tools())
+    if services.check_settings():
+        run(services.upkeep_tools())
 
 
 @app.route("oauth/start/{sender}", methods=["GET"])

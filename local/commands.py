@@ -5,6 +5,7 @@ The commands: ``python3 -m local COMMAND``, each a few lines over the part that 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import subprocess
@@ -33,6 +34,8 @@ def run(arguments: Sequence[str]) -> int:
             return _host(arguments[1:])
         if arguments[0] == "test":
             return _test(arguments[1:])
+        if arguments[0] == "bench":
+            return _bench(arguments[1:])
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
@@ -77,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("file", metavar="FILE.json", type=Path)
     send.set_defaults(command=_send)
 
+    commands.add_parser("bench", help="measure something; without a name, say what there is")
     commands.add_parser("test", help="run the tests; what follows -- goes to pytest")
     return parser
 
@@ -185,7 +189,7 @@ def _send(options: argparse.Namespace) -> int:
     terminal.step(f"{message_id} is on the outbox")
     if before and before[-1].state.is_settled:
         terminal.good(
-            f"the id {message_id} was used before and is {before[-1].state.value}: the same message is ignored"
+            f"{message_id} was used before and is {before[-1].state.value}: the same message is ignored"
         )
         return 0
     for change in outbox.follow(facts["storage"], message_id, queue_id=queue_id, seen=len(before)):
@@ -201,3 +205,13 @@ def _send(options: argparse.Namespace) -> int:
 def _test(arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "pytest", *(argument for argument in arguments if argument != "--")]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _bench(arguments: Sequence[str]) -> int:
+    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    if not arguments or arguments[0] not in names:
+        Terminal().bad(f"name a benchmark: {', '.join(names)}")
+        return 2
+    # Named on the command line and checked against the folder, so nothing else can be imported.
+    benchmark = importlib.import_module(f"benchmarks.{arguments[0]}")
+    return int(benchmark.main(arguments[1:]))

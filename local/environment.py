@@ -31,6 +31,7 @@ HELP = """Sendoff on one machine: python3 -m local COMMAND
   connect SENDER       the consent flow of a running stack, without a browser
   send FILE.json       drop a message on the outbox and follow it until it settles
   host                 the Functions host alone, on the settings in the environment
+  bench NAME           measure something against something else
   test [-- ARGS]       install what the tests need and run them; ARGS go to pytest
 
   COMMAND --help       the options of one command"""
@@ -74,10 +75,7 @@ def azurite_script() -> Path:
 
 
 def ensure(*, tests: bool) -> None:
-    """
-    Install what is missing for the stack and, when ``tests``, for the tests and checks; raises
-    ``SetupError``.
-    """
+    """Install what is missing for the stack and, with ``tests``, for the tests; raises ``SetupError``."""
     if sys.version_info < OLDEST_PYTHON:
         have = ".".join(map(str, sys.version_info[:3]))
         raise SetupError(

@@ -1,6 +1,5 @@
 """
-The outbox as an app sees it, and the ledger as an operator does: put a message on the queue, follow it until
-it settles.
+The outbox as an app sees it, and the ledger as an operator does.
 
 The queue is spoken to with Microsoft's plain SDK and no knowledge of Sendoff, just as an app would.
 """

@@ -157,7 +157,8 @@ def running(folder: Path = FOLDER) -> dict[str, Any]:
     """Return ``stack.json`` of the running stack; raises ``StackError`` when there is none."""
     try:
         facts: dict[str, Any] = json.loads((folder / STACK_FILE).read_text())
-    except (OSError, ValueError):
+        os.kill(facts["pid"], 0)  # asks whether it is there; a stack that was killed left its file behind
+    except (OSError, ValueError, KeyError):
         raise StackError(
             "no stack is running here; start one in another terminal: python3 -m local up"
         ) from None

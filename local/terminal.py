@@ -31,7 +31,8 @@ class Terminal:
     def detail(self, text: str) -> None:
         """More about the step above, as it is."""
         for line in text.splitlines():
-            self._print(f"         {self._in('2', '│')} {line[:_WIDTH]}")
+            for piece in textwrap.wrap(line, _WIDTH, drop_whitespace=False) or [""]:
+                self._print(f"         {self._in('2', '│')} {piece}")
 
     def good(self, text: str) -> None:
         """What went right."""

@@ -64,10 +64,10 @@ class Leases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What came of renewing one sender's token; ``error`` says more where it failed."""
+    """What came of renewing one sender's token: how long the token lasts now, or why there is none."""
 
     outcome: RefreshOutcome
-    grant: Grant | None = None
+    expires_at: datetime
     error: GrantError | None = None
 
 
@@ -111,24 +111,25 @@ class GrantKeeper:
 
     def renew(self, sender: Sender, *, force: bool = False) -> Renewal:
         """
-        Renew the token of one sender where it needs it; for upkeep. Never raises ``GrantError``: it is in the
-        answer.
+        Renew the token of one sender where it needs it; for upkeep.
+
+        Never raises ``GrantError``: it is in the answer.
         """
         with self._lock(sender):
             try:
                 grant = self._load(sender)
                 if not force and not grant.needs_refresh(self._clock()):
                     self._kept[sender.name] = grant
-                    return Renewal(RefreshOutcome.STILL_FRESH, grant)
+                    return Renewal(RefreshOutcome.STILL_FRESH, grant.expires_at)
                 mark = self._leases.acquire(_lease_name(sender), _LEASE)
                 if not mark:
                     raise TokenUnavailableError("another instance is renewing this token just now")
                 try:
-                    return Renewal(RefreshOutcome.REFRESHED, self._renew(sender, grant))
+                    return Renewal(RefreshOutcome.REFRESHED, self._renew(sender, grant).expires_at)
                 finally:
                     self._leases.release(_lease_name(sender), mark)
             except GrantError as error:
-                return Renewal(_outcome(error), error=error)
+                return Renewal(_outcome(error), self._clock(), error)
 
     def _load_or_renew(self, sender: Sender, *, refused: AccessToken | None) -> AccessToken:
         """Get a token, and remember for a moment where that failed."""
@@ -170,8 +171,9 @@ class GrantKeeper:
 
     def _renew(self, sender: Sender, grant: Grant) -> Grant:
         """
-        Fetch and store; what the provider gave is used even when storing it fails, for the old refresh token
-        still works.
+        Fetch and store.
+
+        What the provider gave is used even when storing it fails, for the old refresh token still works.
         """
         renewed = self._refresher(sender).refresh(grant, now=self._clock())
         self._kept[sender.name] = renewed

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from shared.core.address import Address, parse_address
 from shared.core.oauth import Service
@@ -26,6 +26,23 @@ _LIMITS = (
     "recipients_per_day",
     "max_message_bytes",
 )
+_URL = re.compile(r"[\x21-\x7e]+")
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL that names a host, or None: it is no such URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        return None
+    return parts if parts.hostname and not parts.username and _URL.fullmatch(url) else None
+
+
+def is_https(url: str) -> bool:
+    """Whether ``url`` is an https:// address."""
+    parts = split_url(url)
+    return parts is not None and parts.scheme == "https"
 
 
 def single_sender(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -89,8 +106,8 @@ class _Reader:
     def _text(self, table: Mapping[str, Any], path: str, key: str, default: str | None = None) -> str:
         value = table.get(key, default)
         if value is None or value == "":
-            if default is None:
-                self._wrong(f"{path}.{key}", "it is missing")
+            if default is None or (default and key in table):
+                self._wrong(f"{path}.{key}", "it is empty" if key in table else "it is missing")
             return ""
         if not isinstance(value, str):
             self._wrong(f"{path}.{key}", "it is not a string")
@@ -119,7 +136,7 @@ class _Reader:
             self._wrong(f"{path}.tenant", "it is neither a tenant id nor a domain")
         client_id = self._text(table, path, "client_id")
         authority = self._text(table, path, "authority", f"{_ENTRA}/{tenant}").rstrip("/")
-        if urlsplit(authority).scheme != "https":
+        if not is_https(authority):
             self._wrong(f"{path}.authority", "it is not an https:// address")
         if len(self._problems) > before:
             return None
@@ -138,9 +155,9 @@ class _Reader:
         if service and service not in services:
             self._wrong(f"{path}.service", f"there is no [services.{service}]")
         mailbox = self._text(table, path, "mailbox")
-        self._address(path, "mailbox", mailbox)
+        self._account(path, "mailbox", mailbox)
         sign_in_as = self._text(table, path, "sign_in_as", "")
-        self._address(path, "sign_in_as", sign_in_as)
+        self._account(path, "sign_in_as", sign_in_as)
         from_address = self._address(path, "from", self._text(table, path, "from", mailbox))
         also_from = table.get("also_from", [])
         if not isinstance(also_from, list) or not all(isinstance(item, str) for item in also_from):
@@ -173,6 +190,12 @@ class _Reader:
         except ValueError as error:
             self._wrong(f"{path}.{key}", f'"{text}" {error}')
             return None
+
+    def _account(self, path: str, key: str, text: str) -> None:
+        """Note what is no bare address: it is compared with the name of an account, letter for letter."""
+        address = self._address(path, key, text)
+        if address and (address.display_name or "<" in text or text != text.strip()):
+            self._wrong(f"{path}.{key}", f'"{text}" is more than an address; write {address.addr_spec}')
 
     def _smtp(self, path: str, table: Any) -> SmtpServer:
         if not isinstance(table, dict):

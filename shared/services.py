@@ -1,9 +1,9 @@
 """
-The composition root: builds each adapter once in a process, on first use, and hands the workflows what they
-need.
+The composition root: what each workflow needs.
 
-Imports stand inside the methods: indexing the functions must not cost what only some of them use, and on
-Azure every function has instances of its own. Time, chance and ids come into the workflows from here.
+Each adapter is built once in a process, on first use. Imports stand inside the methods: indexing the
+functions must not cost what only some of them use, and on Azure every function has instances of its own.
+Time, chance and ids come into the workflows from here.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from shared import mail_config
 from shared.errors import SettingsError
@@ -126,8 +125,9 @@ def load_storage(environ: Mapping[str, str] | None = None) -> Storage:
 
 def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
     """
-    Read the storage account the way the host does: a connection string, or ``__accountName`` and
-    ``__…ServiceUri``.
+    Read the storage account the way the host does.
+
+    That is a connection string, or ``__accountName`` and ``__…ServiceUri``.
     """
     identity = environ.get(f"{STORAGE}__clientId") or environ.get("AZURE_CLIENT_ID") or ""
     if connection_string := environ.get(STORAGE):
@@ -143,7 +143,8 @@ def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
     for kind, url in urls.items():
         if not url:
             problems.append(
-                f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName or {STORAGE}__{kind}ServiceUri"
+                f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName "
+                f"or {STORAGE}__{kind}ServiceUri"
             )
     return Storage(queue_url=urls["queue"], table_url=urls["table"], identity_client_id=identity)
 
@@ -167,7 +168,7 @@ def _vault(environ: Mapping[str, str], problems: list[str]) -> Vault:
         problems.append(
             "KEY_VAULT_URL: it is missing; write the vault's address, https://<name>.vault.azure.net"
         )
-    elif urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
+    elif not mail_config.is_https(url):
         problems.append("KEY_VAULT_URL: it is not an https:// address")
     verify = (environ.get("KEY_VAULT_VERIFY_CHALLENGE") or "true").casefold()
     if verify not in ("true", "false"):
@@ -185,8 +186,8 @@ def _public_url(environ: Mapping[str, str], problems: list[str]) -> str:
     if not url:
         problems.append("PUBLIC_URL: it is missing; write the address at which people reach this app")
         return ""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+    parts = mail_config.split_url(url)
+    if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         problems.append("PUBLIC_URL: it is not an address such as https://mail.contoso.com")
     elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         problems.append("PUBLIC_URL: it must begin with https://; plain http is for this machine alone")
@@ -204,7 +205,8 @@ def _mail_config(
         return tomllib.loads(path.read_text("utf-8")), path.name
     except FileNotFoundError:
         problems.append(
-            f"MAIL_CONFIG: there is no file {path}; write one, or set OAUTH_TENANT_ID, OAUTH_CLIENT_ID and MAILBOX"
+            f"MAIL_CONFIG: there is no file {path}; write one, "
+            "or set OAUTH_TENANT_ID, OAUTH_CLIENT_ID and MAILBOX"
         )
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(f"{path.name}: it cannot be read: {error}")

@@ -19,13 +19,16 @@ LONGEST_ADDRESS = 254
 # RFC 5322 §2.1.1: a header line's 998 octets, less a name and an address.
 LONGEST_DISPLAY_NAME = 320
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
+# Letters of any script (RFC 6531 §3.3) but none of their spaces, which no command of SMTP can carry.
+_ATOM = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])+"
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"')
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What could start a new header or hide text: C0, DEL, C1, the line and paragraph separators, and lone
 # surrogates.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+_SEVERAL = "holds more than one address; write several as a list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Address:
     @property
     def key(self) -> str:
         """What two spellings of one mailbox have in common: Exchange compares without case."""
-        return self.addr_spec.casefold()
+        return self.addr_spec.lower()  # casefold() would take straße@ and strasse@ for one
 
     def __str__(self) -> str:
         """Return ``Name <local@domain>``, or the bare address where there is no name."""
@@ -96,26 +99,28 @@ def _split_name(text: str) -> tuple[str, str]:
     name = name.strip()
     if _QUOTED.fullmatch(name):
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    elif "@" in name and any(mark in name for mark in "<>,;"):
+        raise ValueError(_SEVERAL)
     if len(name) > LONGEST_DISPLAY_NAME:
         raise ValueError(f"has a display name of more than {LONGEST_DISPLAY_NAME} characters")
-    if "<" in name and "@" in name:
-        raise ValueError("holds more than one address; write several as a list")
     return name, spec.strip()
 
 
 def _check_local_part(local_part: str, spec: str) -> None:
-    if "," in spec or ";" in spec:
-        raise ValueError("holds more than one address; write several as a list")
+    quoted = _QUOTED.fullmatch(local_part)
+    outside_quotes = spec.removeprefix(local_part) if quoted else spec
+    if "," in outside_quotes or ";" in outside_quotes:
+        raise ValueError(_SEVERAL)
     if len(local_part.encode()) > LONGEST_LOCAL_PART:
         raise ValueError(f"has more than {LONGEST_LOCAL_PART} octets before the @")
-    if not (_DOT_ATOM.fullmatch(local_part) or _QUOTED.fullmatch(local_part)):
+    if not (quoted or _DOT_ATOM.fullmatch(local_part)):
         raise ValueError("is not an address: what stands before the @ is not allowed there")
 
 
 def _ascii_domain(domain: str, spec: str) -> str:
     if domain.startswith("["):
         raise ValueError("has an IP address for a domain; write a domain name")
-    if not domain.isascii():
+    if not domain.isascii() and len(domain) <= LONGEST_DOMAIN:
         try:
             domain = idna.encode(domain, uts46=True, transitional=False).decode()
         except idna.IDNAError as error:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from shared.core.smtp import Submission
+
 
 class State(enum.Enum):
     """Where a message stands."""
@@ -283,6 +285,14 @@ _WAIT_FOR = {
     # Both tokens were refused: a person's business, as on HOLD.
     Verdict.REAUTHENTICATE: timedelta(minutes=1),
 }
+
+
+def reason(submission: Submission, explained: str) -> str:
+    """Return why an attempt ended as it did: what the network did, what it means, what the server added."""
+    if submission.accepted:
+        return "; ".join(f"recipient refused: {reply.text}" for reply in submission.refused.values())
+    said = f"{submission.problem}; {explained}" if submission.problem else explained
+    return f"{said}; the server adds {submission.challenge}" if submission.challenge else said
 
 
 def after(

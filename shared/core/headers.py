@@ -1,5 +1,5 @@
 """
-Header fields as the strictest receivers want them: ASCII, folded, under 78 octets a line where it can be.
+Header fields as the strictest receivers want them: ASCII, folded, at most 76 octets a line where that can be.
 
 Written here because the standard library's folding of long address lists puts an encoded comma between
 addresses, which no receiver reads as a list. Words outside ASCII are RFC 2047 encoded words, parameters RFC
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
     from shared.core.address import Address
 
-LINE = 78  # RFC 5322 §2.1.1: what a line should not exceed; 998 is what it must not
-_ENCODED_WORD = 75  # RFC 2047 §2, with its =?utf-8?b? and ?=
+# RFC 2047 §2: octets of a line that holds an encoded word. For the others RFC 5322 §2.1.1 would allow two
+# more; 998 is what none may exceed.
+LINE = 76
+# RFC 2047 §2 allows 75; one must also fit on the line of the longest name it can follow.
+_ENCODED_WORD = LINE - len("Reply-To: ")
 _ROOM = _ENCODED_WORD - len("=?utf-8?b?" + "?=")
 
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&+^_`{|}~.-]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_SPACE = 0x20
 # RFC 2047 §5 (3): what may stand as it is in a Q-encoded word inside a phrase.
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 
@@ -85,7 +89,7 @@ def _fits(octets: bytes) -> bool:
 
 
 def _q_length(octets: bytes) -> int:
-    return sum(1 if octet in _Q_SAFE or octet == 0x20 else 3 for octet in octets)  # noqa: PLR2004 - a space is _
+    return sum(1 if octet in _Q_SAFE or octet == _SPACE else 3 for octet in octets)
 
 
 def _shorter(octets: bytes) -> str:
@@ -93,7 +97,7 @@ def _shorter(octets: bytes) -> str:
     if _q_length(octets) >= len(encoded):
         return f"=?utf-8?b?{encoded}?="
     letters = (
-        "_" if octet == 0x20 else chr(octet) if octet in _Q_SAFE else f"={octet:02X}" for octet in octets
+        "_" if octet == _SPACE else chr(octet) if octet in _Q_SAFE else f"={octet:02X}" for octet in octets
     )
     return f"=?utf-8?q?{''.join(letters)}?="
 
@@ -104,7 +108,9 @@ def _mailbox(address: Address, *, utf8: bool) -> list[str]:
     if not name:
         return [address.addr_spec]
     route = f"<{address.addr_spec}>"
-    if utf8 or (_PRINTABLE.fullmatch(name) and "=?" not in name):
+    # RFC 6532 has letters stand as they are; a name longer than a line cannot be folded, so it is encoded.
+    as_it_is = utf8 and len(name.encode()) < LINE
+    if as_it_is or (_PRINTABLE.fullmatch(name) and "=?" not in name):
         plain = _ATOM_TEXT.fullmatch(name) and name == " ".join(name.split())
         return [*name.split(" "), route] if plain else [_quoted(name), route]
     return [*encoded_words(name), route]
@@ -117,7 +123,7 @@ def _quoted(text: str) -> str:
 def _parameter(key: str, text: str) -> list[str]:
     if _TOKEN.fullmatch(text) and len(text) < LINE - len(key) - 4:
         return [f"{key}={text}"]
-    if _PRINTABLE.fullmatch(text) and len(text) < LINE - len(key) - 8:
+    if _PRINTABLE.fullmatch(text) and len(_quoted(text)) < LINE - len(key) - 4:
         return [f"{key}={_quoted(text)}"]
     encoded = quote(text, safe="!#$&+^_`{|}~.-")
     room = LINE - len(key) - len(" *00*=utf-8'';")
@@ -144,7 +150,7 @@ def _cut_percent_encoded(encoded: str, room: int) -> list[str]:
 
 
 def _fold(name: str, parts: Iterable[str]) -> bytes:
-    """Lay parts, each with the white space before it, on lines of at most 78 octets where that can be."""
+    """Lay parts, each with the white space before it, on lines of ``LINE`` octets where that can be."""
     lines: list[str] = []
     line = name
     for part in parts:

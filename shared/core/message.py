@@ -36,6 +36,9 @@ _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,
 _CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _LONGEST_SUBJECT = 998  # RFC 5322 §2.1.1 counts octets of a line; longer ones are no subject any more
 _LONGEST_FILE_NAME = 255  # what a file system takes
+# What is said about a message must fit into a property of a table: 32 Ki UTF-16 units.
+_MOST_PROBLEMS = 100
+_LONGEST_PATH = 100
 
 
 def _refuse_controls(value: str) -> str:
@@ -145,8 +148,10 @@ class Message:
     @property
     def recipients(self) -> tuple[Address, ...]:
         """Everyone it goes to, each mailbox once, in the order to, cc, bcc."""
-        everyone = (*self.fields.to, *self.fields.cc, *self.fields.bcc)
-        return tuple({address.key: address for address in reversed(everyone)}.values())[::-1]
+        once: dict[str, Address] = {}
+        for address in (*self.fields.to, *self.fields.cc, *self.fields.bcc):
+            once.setdefault(address.key, address)
+        return tuple(once.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +168,22 @@ def waiting_body(message_id: str) -> str:
 
 def with_id(body: bytes, message_id: str) -> str:
     """
-    Return ``body`` as text for the queue, with ``message_id`` where it is an object that has no id of its
-    own.
+    Return ``body`` as text for the queue.
+
+    ``message_id`` goes in where it is an object that has no id of its own; nothing else of it changes, for
+    what is wrong with it is still to be found.
     """
-    text = _plain(body)
+    plain = _plain(body)
     try:
-        value = json.loads(text)
+        value = json.loads(plain.decode())
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, dict) and "id" not in value:
-        return json.dumps({"id": message_id, **value}, ensure_ascii=False)
-    return text.decode(errors="replace")
+    if not isinstance(value, dict) or "id" in value:
+        return body.decode(errors="replace")
+    rest = plain.decode()[1:].lstrip()
+    text = f'{{"id": {json.dumps(message_id)}{", " if value else ""}{rest}'
+    # What came as base64 goes so: a queue is XML, in which not every character of JSON can stand.
+    return text if plain in body else base64.b64encode(text.encode()).decode()
 
 
 def read(body: bytes, *, fallback_id: str) -> Message | Waiting:
@@ -201,7 +211,7 @@ def _plain(body: bytes) -> bytes:
     if text[:1] in (b"{", b"[", b""):
         return text
     try:
-        decoded = base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(b"".join(text.split()), validate=True)  # some tools fold it
     except (binascii.Error, ValueError):
         return text
     return decoded.removeprefix(b"\xef\xbb\xbf").strip()
@@ -230,12 +240,13 @@ def _json(text: bytes) -> dict[str, Any]:
 class _DuplicateFieldError(ValueError):
     def __init__(self, field: str) -> None:
         super().__init__(field)
-        self.field = field if field.isidentifier() else "message"
+        self.field = field[:_LONGEST_PATH] if field.isidentifier() else "message"
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
-    for name, item in pairs:
+    for given, item in pairs:
+        name = CONTROL.sub("?", given)  # an app's own field name is as untrusted as its value
         if name in value:
             raise _DuplicateFieldError(name)
         value[name] = item
@@ -248,7 +259,8 @@ def _no_constant(name: str) -> Literal[0]:
 
 def _where(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+        said = f"{error.msg[:1].lower()}{error.msg[1:]}".removesuffix(" at")
+        return f"{said} at line {error.lineno}, column {error.colno}"
     return "a number in it is too long" if "digits" in str(error) else str(error)
 
 
@@ -282,7 +294,7 @@ def _problems(error: ValidationError) -> tuple[str, ...]:
     """
     Every problem as ``field: what is wrong``, the field written as a path such as ``attachments[0].content``.
     """
-    problems = []
+    problems: list[str] = []
     for problem in error.errors(include_url=False, include_input=False):
         path = "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]
@@ -293,9 +305,11 @@ def _problems(error: ValidationError) -> tuple[str, ...]:
             said = f"is longer than {problem['ctx']['max_length']} characters"
         else:
             said = _SENTENCES.get(problem["type"]) or problem["msg"]
-        # An app's own field name is as untrusted as its value.
-        problems.append(f"{CONTROL.sub('?', path)[:200]}: {said}" if path else said)
-    return tuple(dict.fromkeys(problems))
+        problems.append(f"{path[:_LONGEST_PATH]}: {said}" if path else said)
+    problems = list(dict.fromkeys(problems))
+    if (more := len(problems) - _MOST_PROBLEMS) > 0:
+        problems[_MOST_PROBLEMS:] = [f"message: {more} more problems"]
+    return tuple(problems)
 
 
 def _content_hash(fields: MessageFields) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _CRLF = b"\r\n"
 _LONGEST_LINE = 998  # RFC 5322 §2.1.1, octets without CRLF
 _BASE64_LINE = 76  # RFC 2045 §6.8
+_BOUNDARY = "=_"  # how each of them begins
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 
 
@@ -99,7 +100,7 @@ def _multipart(subtype: str, parts: Sequence[_Part], mail_id: str) -> _Part:
     """Wrap several parts in one; a part that is alone needs no wrapping."""
     if len(parts) == 1:
         return parts[0]
-    boundary = "=_" + hashlib.sha256(f"{mail_id}/{subtype}".encode()).hexdigest()[:32]
+    boundary = _BOUNDARY + hashlib.sha256(f"{mail_id}/{subtype}".encode()).hexdigest()[:32]
     delimiter = f"--{boundary}".encode()
     pieces: list[bytes] = []
     for part in parts:
@@ -112,7 +113,10 @@ def _multipart(subtype: str, parts: Sequence[_Part], mail_id: str) -> _Part:
 def _text(text: str, subtype: str) -> _Part:
     """Encode text in the way that is shortest, and as plain ASCII where it is that."""
     octets = _LINE_ENDS.sub(_CRLF, text.encode())
-    if octets.isascii() and max(map(len, octets.split(_CRLF))) <= _LONGEST_LINE:
+    short = max(map(len, octets.split(_CRLF))) <= _LONGEST_LINE
+    # What could be one of our boundaries is encoded: quoted-printable has no "=_" and base64 no "--", so no
+    # text can end the part that it stands in, even where its author knows the Message-ID.
+    if octets.isascii() and short and _BOUNDARY.encode() not in octets:
         encoding, content = "7bit", octets
     else:
         quoted = binascii.b2a_qp(octets, istext=True)

@@ -28,6 +28,8 @@ FRESH_ENOUGH = timedelta(minutes=35)
 # Below this a token is not begun with: High Volume Email refuses tokens of under 10 minutes (501 5.5.127),
 # and AUTH takes a moment.
 USABLE = timedelta(minutes=10)
+# No provider means as much of an access token; Entra's last for 60 to 90 minutes, at most 28 hours.
+_ABSURD_LIFE = timedelta(days=366)
 # Entra drops a refresh token that was not used for 90 days (AADSTS700082).
 REFRESH_TOKEN_LIFETIME = timedelta(days=90)
 
@@ -90,8 +92,9 @@ class Grant:
     @property
     def token(self) -> AccessToken:
         """
-        The access token as a sender uses it: ``user=`` is the account that consented (RFC 7628 leaves it to
-        the server).
+        The access token as a sender uses it.
+
+        ``user=`` is the account that consented; RFC 7628 leaves that to the server.
         """
         return AccessToken(self.account.username, self.access_token, self.expires_at)
 
@@ -108,8 +111,9 @@ class Grant:
         self, *, access_token: str, expires_at: datetime, refresh_token: str, now: datetime
     ) -> Grant:
         """
-        Return the grant after a refresh; a provider that sends no new refresh token leaves the old one in
-        force.
+        Return the grant after a refresh.
+
+        A provider that sends no new refresh token ("") leaves the old one in force.
         """
         return replace(
             self,
@@ -153,14 +157,22 @@ class Grant:
                     display_name=account["display_name"],
                 ),
                 scopes=tuple(value["scopes"]),
-                consented_at=datetime.fromisoformat(value["consented_at"]),
-                refreshed_at=datetime.fromisoformat(value["refreshed_at"]),
-                expires_at=datetime.fromisoformat(value["expires_at"]),
+                consented_at=_moment(value["consented_at"]),
+                refreshed_at=_moment(value["refreshed_at"]),
+                expires_at=_moment(value["expires_at"]),
                 refresh_token=value["refresh_token"],
                 access_token=value["access_token"],
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ValueError("the secret does not hold a grant") from None
+
+
+def _moment(text: str) -> datetime:
+    """Read a time of a grant; one without an offset could be compared with no other."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +236,19 @@ def refused(error: str) -> RefreshOutcome:
 
 def account_from(claims: Mapping[str, Any]) -> Account:
     """Return the account of an id_token; raises ``ValueError`` when a claim that identifies it is missing."""
-    username = claims.get("preferred_username") or claims.get("upn")
-    tenant_id, object_id = claims.get("tid"), claims.get("oid")
-    if not (isinstance(username, str) and isinstance(tenant_id, str) and isinstance(object_id, str)):
+    username = _claim(claims, "preferred_username") or _claim(claims, "upn")
+    tenant_id, object_id = _claim(claims, "tid"), _claim(claims, "oid")
+    if not (username and tenant_id and object_id):
         raise ValueError(
             "the id_token does not say who signed in (preferred_username, tid and oid are needed)"
         )
-    return Account(username, tenant_id, object_id, str(claims.get("name") or ""))
+    return Account(username, tenant_id, object_id, _claim(claims, "name"))
+
+
+def _claim(claims: Mapping[str, Any], name: str) -> str:
+    """Return a claim, or "" where it is missing or no string."""
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def is_expected(account: Account, expected: str) -> bool:
@@ -246,8 +264,9 @@ def missing_scopes(granted: Sequence[str], needed: Sequence[str]) -> tuple[str, 
 
 def aadsts(description: str) -> str:
     """
-    Return the ``AADSTS…`` number that a description begins with, or "": it passes through a browser, so
-    nothing else of it is used.
+    Return the ``AADSTS…`` number that a description begins with, or "".
+
+    The description passes through a browser, so nothing else of it is used.
     """
     found = re.match(r"AADSTS\d{1,9}(?!\d)", description)
     return found[0] if found else ""
@@ -260,8 +279,10 @@ def error_word(error: str) -> str:
 
 def expiry(now: datetime, expires_in: object) -> datetime:
     """
-    Return when a token ends that lives for ``expires_in`` seconds from ``now``; an odd answer is taken for
-    the shortest life.
+    Return when a token ends that lives for ``expires_in`` seconds from ``now``.
+
+    An odd answer is taken for the shortest life.
     """
-    seconds = expires_in if isinstance(expires_in, (int, float)) and expires_in > 0 else 0
-    return (now + timedelta(seconds=seconds)).astimezone(UTC)
+    if not (isinstance(expires_in, (int, float)) and 0 < expires_in < _ABSURD_LIFE.total_seconds()):
+        return now.astimezone(UTC)
+    return (now + timedelta(seconds=expires_in)).astimezone(UTC)

@@ -12,11 +12,16 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.core.oauth import NO_GRANT
+from shared.errors import ConsentRequiredError, CredentialError
+from shared.events import Event
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.core.oauth import Service
     from shared.core.sender import Sender
+    from shared.errors import GrantError
 
 
 class Who(enum.Enum):
@@ -102,7 +107,8 @@ CATALOGUE: Mapping[str, Remedy] = {
     "basic-auth-disabled": Remedy(
         "an authentication policy forbids SMTP for {account}",
         Who.ADMINISTRATOR,
-        "Set-User {account} -AuthenticationPolicy <one with AllowBasicAuthSmtp>; it governs the protocol, not the password",
+        "Set-User {account} -AuthenticationPolicy <one with AllowBasicAuthSmtp>; "
+        "it governs the protocol, not the password",
     ),
     "authentication-denied": Remedy(
         "Exchange will not let {account} authenticate",
@@ -255,10 +261,21 @@ CATALOGUE: Mapping[str, Remedy] = {
 }
 
 
+def for_grant(error: GrantError) -> tuple[str, Event]:
+    """Return the key of the remedy for what keeps a token away, and the word for it in the log."""
+    if isinstance(error, ConsentRequiredError):
+        key = "consent-missing" if error.code == NO_GRANT else "consent-required"
+        return key, Event.CONSENT_REQUIRED
+    if isinstance(error, CredentialError):
+        return "credential-broken", Event.CREDENTIAL_BROKEN
+    return "token-unavailable", Event.TOKEN_UNAVAILABLE
+
+
 def explain(key: str, *, sender: Sender, service: Service, consent_url: str) -> str:
     """
-    Return cause and action of ``key`` in one sentence, with the names of this sender filled in; "" for no
-    key.
+    Return cause and action of ``key`` in one sentence, "" for no key.
+
+    The names of this sender and its service are filled in.
     """
     if not key:
         return ""

@@ -27,8 +27,9 @@ class SmtpServer:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What one mailbox may send; the defaults are Exchange Online's (see ``docs/operations.md`` for the
-    sources).
+    What one mailbox may send.
+
+    The defaults are Exchange Online's (see ``docs/operations.md`` for the sources).
     """
 
     messages_per_minute: int = 30
@@ -69,12 +70,8 @@ class Sender:
         for allowed in (self.from_address, *self.also_from):
             if allowed.key == wanted.key:
                 return wanted
-        raise MessageError(
-            (
-                f"from: {wanted.addr_spec} is not an address of the sender {self.name}; allow it in also_from in mail.toml",
-            ),
-            message_id=message.id,
-        )
+        problem = f"from: {wanted.addr_spec} is not an address of the sender {self.name}"
+        raise MessageError((f"{problem}; allow it in also_from in mail.toml",), message_id=message.id)
 
 
 def choose(senders: Mapping[str, Sender], message: Message) -> Sender:

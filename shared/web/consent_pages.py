@@ -24,8 +24,9 @@ _FOLDER = Path(__file__).parent / "pages"
 @dataclass(frozen=True, slots=True)
 class _Words:
     """
-    What a page says: a status, a headline, and sentences that may hold ``{sender}``, ``{expected}``,
-    ``{account}`` and ``{code}``.
+    What a page says: a status, a headline, and two sentences.
+
+    The sentences may hold ``{sender}``, ``{expected}``, ``{account}``, ``{code}`` and ``{consent_url}``.
     """
 
     status: int
@@ -87,7 +88,8 @@ _WORDS: Mapping[Outcome, _Words] = {
         502,
         "The app registration needs attention",
         "Microsoft refused this application, not you ({code}). Nothing was changed.",
-        "An administrator must check the client id and the client secret of this service. Then: {consent_url}",
+        "An administrator must check the client id and the client secret of this service. "
+        "Then: {consent_url}",
     ),
     Outcome.REFUSED: _Words(
         502, "Not connected", "The sign-in for {sender} was refused ({code}). Nothing was changed.", _AGAIN

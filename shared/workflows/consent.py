@@ -136,8 +136,9 @@ class Begun:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """
-    What came of a visit, for the page; ``code`` is the provider's own, ``expected`` the account that must
-    sign in.
+    What came of a visit, for the page.
+
+    ``code`` is the provider's own, ``expected`` the account that must sign in.
     """
 
     outcome: Outcome
@@ -247,8 +248,9 @@ def _ended(
     error: GrantError | None = None,
 ) -> Ended:
     """
-    Return an end that changed nothing, and say so in the log, with nothing in it that a stranger could have
-    written.
+    Return an end that changed nothing, and say so in the log.
+
+    Nothing that a stranger could have written stands in the log.
     """
     name = sender.name if sender else ""
     log.warning(

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from shared.core.delivery import Delivery, Entry, State, refusal
+from shared.core.delivery import Delivery, State, refusal
 from shared.core.message import Message, read
 from shared.errors import MessageError
 from shared.events import Event
@@ -22,25 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from shared.ports import Ledger
+
 log = logging.getLogger(__name__)
 
 _REASON = "the host gave up after its last delivery failed; the log of function send says why"
-
-
-class Ledger(Protocol):
-    """The record of every message."""
-
-    def find(self, message_id: str) -> Entry | None:
-        """Return the entry of a message, or None."""
-        ...
-
-    def add(self, entry: Entry) -> Entry | None:
-        """Write a new entry; None when the id is taken."""
-        ...
-
-    def update(self, entry: Entry) -> Entry | None:
-        """Write the next state of an entry; None when somebody else changed it first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

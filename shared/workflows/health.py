@@ -1,6 +1,7 @@
 """
-``health``: whether this app can do its work, for whoever watches from outside. It says yes or no and nothing
-else.
+``health``: whether this app can do its work, for whoever watches from outside.
+
+It says yes or no and nothing else.
 """
 
 from __future__ import annotations

@@ -8,23 +8,16 @@ goes with it, so what was one message before is one message after.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.core.message import with_id
 
 if TYPE_CHECKING:
     from shared.core.delivery import Delivery
+    from shared.ports import Outbox
 
 # Soon enough after somebody has mended the settings, and seldom enough to cost nothing until then.
 POSTPONED_FOR = timedelta(seconds=30)
-
-
-class Outbox(Protocol):
-    """The queue that messages come from."""
-
-    def put(self, text: str, *, delay: timedelta) -> None:
-        """Put ``text`` on the queue, to be seen after ``delay``."""
-        ...
 
 
 def postpone(outbox: Outbox, body: bytes, came: Delivery) -> None:

@@ -26,7 +26,7 @@ from shared.core.message import Message, Waiting, read, waiting_body
 from shared.core.oauth import NO_GRANT
 from shared.core.reply import Judgement, Verdict, judge
 from shared.core.smtp import Envelope, Submission
-from shared.errors import ConsentRequiredError, CredentialError, GrantError, MessageError
+from shared.errors import GrantError, MessageError
 from shared.events import Event
 
 if TYPE_CHECKING:
@@ -34,32 +34,9 @@ if TYPE_CHECKING:
 
     from shared.core.oauth import AccessToken, Service
     from shared.core.sender import Sender
+    from shared.ports import Ledger, Outbox
 
 log = logging.getLogger(__name__)
-
-
-class Ledger(Protocol):
-    """The record of every message; a write succeeds only on the version that was read."""
-
-    def find(self, message_id: str) -> Entry | None:
-        """Return the entry of a message, or None."""
-        ...
-
-    def add(self, entry: Entry) -> Entry | None:
-        """Write a new entry; None when the id is taken."""
-        ...
-
-    def update(self, entry: Entry) -> Entry | None:
-        """Write the next state of an entry; None when somebody else changed it first."""
-        ...
-
-
-class Outbox(Protocol):
-    """The queue that messages come from and wait on."""
-
-    def put(self, text: str, *, delay: timedelta) -> None:
-        """Put ``text`` on the queue, to be seen after ``delay``."""
-        ...
 
 
 class Tokens(Protocol):
@@ -87,8 +64,9 @@ class Mailer(Protocol):
 @dataclass(frozen=True, slots=True)
 class SendTools:
     """
-    What sending needs of the world. ``jitter`` gives a number from 0 to 1, ``mail_id`` a new Message-ID for a
-    domain.
+    What sending needs of the world.
+
+    ``jitter`` gives a number from 0 to 1, ``mail_id`` a new Message-ID for a domain.
     """
 
     ledger: Ledger
@@ -105,8 +83,9 @@ class SendTools:
 
 def send(tools: SendTools, body: bytes, came: Delivery) -> State | None:
     """
-    Carry one delivery as far as it goes; returns the state the message is left in, None where it was not
-    touched.
+    Carry one delivery as far as it goes.
+
+    Returns the state the message is left in, None where it was not touched.
     """
     return _Sending(tools, body, came).run()
 
@@ -125,6 +104,8 @@ class _Sending:
         self._tools = tools
         self._body = body
         self._came = came
+        #: What the ledger had of a message that came back from waiting.
+        self._waited: Entry | None = None
 
     def run(self) -> State | None:
         try:
@@ -134,7 +115,7 @@ class _Sending:
         except _Refused as refused:
             return refused.state
         entry = self._attempt(message, chosen, entry)
-        return self._settle(entry, chosen)
+        return self._settle(entry, chosen.name)
 
     # 1. Read.
 
@@ -151,7 +132,7 @@ class _Sending:
         if entry is None or not entry.body:
             said = f"it is {entry.state.value}" if entry else "the ledger has no such message"
             raise self._ignore(waiting.id, said)
-        self._body = entry.body
+        self._body, self._waited = entry.body, entry
         found = read(entry.body, fallback_id=waiting.id)
         if isinstance(found, Waiting):
             raise self._ignore(waiting.id, "what waits under this id is no message")
@@ -162,8 +143,18 @@ class _Sending:
             chosen = sender.choose(self._tools.senders, message)
             chosen.from_for(message)
         except MessageError as error:
+            if self._waited:
+                raise self._keep_waiting(self._waited, error) from None
             raise self._reject(error, message.id, message.content_hash, message.fields.sender or "") from None
         return chosen
+
+    def _keep_waiting(self, entry: Entry, error: MessageError) -> _Refused:
+        """Its sender was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
+        reason = "; ".join(error.problems)
+        later = delivery.waiting(
+            entry, reason=reason, now=self._tools.clock(), jitter=self._tools.jitter(), body=entry.body
+        )
+        return _Refused(self._settle(later, entry.sender))
 
     # 2. Claim.
 
@@ -177,17 +168,19 @@ class _Sending:
             mail_id=self._tools.mail_id(chosen.from_for(message).domain),
             now=now,
         )
+        known = self._waited
         while True:
-            if entry := self._tools.ledger.add(fresh):
+            if known is None and (entry := self._tools.ledger.add(fresh)):
                 return entry
-            known = self._tools.ledger.find(message.id)
+            known = known or self._tools.ledger.find(message.id)
             if known is None:
                 continue  # it was removed in between: the id is free again
             decision = delivery.claim(known, delivery=self._came, content_hash=message.content_hash, now=now)
             if isinstance(decision, Take):
                 if entry := self._tools.ledger.update(decision.entry):
                     return entry
-                continue  # somebody else was faster: look at what they made of it
+                known = None  # somebody else was faster: look at what they made of it
+                continue
             raise self._leave(decision, message)
 
     def _leave(self, decision: LookAgain | Ignore | OtherContent, message: Message) -> _Refused:
@@ -225,7 +218,7 @@ class _Sending:
 
     def _wait_for_token(self, error: GrantError, chosen: Sender, entry: Entry) -> Entry:
         """Nothing is wrong with the message, so no attempt is counted; the log says what a person must do."""
-        key, event = _grant_trouble(error)
+        key, event = remedies.for_grant(error)
         explained = self._explain(key, chosen)
         reason = explained if error.code == NO_GRANT else f"{error}; {explained}"
         log.warning(
@@ -236,18 +229,11 @@ class _Sending:
         )
 
     def _after(self, submission: Submission, judgement: Judgement, chosen: Sender, entry: Entry) -> Entry:
-        reason = self._explain(judgement.remedy, chosen)
-        if submission.problem:
-            reason = f"{submission.problem}; {reason}"
-        if submission.challenge:
-            reason = f"{reason}; the server adds {submission.challenge}"
-        if submission.accepted and submission.refused:
-            reason = "; ".join(f"recipient refused: {reply.text}" for reply in submission.refused.values())
         return delivery.after(
             entry,
             judgement.verdict,
             reply=submission.reply.text if submission.reply else "",
-            reason=reason,
+            reason=delivery.reason(submission, self._explain(judgement.remedy, chosen)),
             now=self._tools.clock(),
             jitter=self._tools.jitter(),
             body=self._body,
@@ -255,7 +241,7 @@ class _Sending:
 
     # 5. Settle.
 
-    def _settle(self, entry: Entry, chosen: Sender) -> State | None:
+    def _settle(self, entry: Entry, sender_name: str) -> State | None:
         written = self._tools.ledger.update(entry)
         if written is None:
             # The claim ran out and another instance took it over: its record stands, and ours is only told.
@@ -269,7 +255,7 @@ class _Sending:
             return None
         if written.due_at is not None:
             self._put_back(entry.id, written.due_at - self._tools.clock())
-        self._say(written, chosen.name)
+        self._say(written, sender_name)
         return written.state
 
     def _put_back(self, message_id: str, delay: timedelta) -> None:
@@ -289,9 +275,11 @@ class _Sending:
             reason="\n".join(error.problems),
             now=self._tools.clock(),
         )
-        if not self._tools.ledger.add(refusal) and message_id != self._came.queue_id:
+        if not self._tools.ledger.add(refusal):
             known = self._tools.ledger.find(message_id)
-            if known is None or known.content_hash != content_hash:
+            if known and known.content_hash == content_hash:
+                return self._ignore(message_id, f"it is {known.state.value} already")
+            if message_id != self._came.queue_id:
                 return self._reject(error, self._came.queue_id, content_hash, sender_name)
         self._say(refusal, sender_name)
         return _Refused(State.REJECTED)
@@ -334,12 +322,3 @@ _LOUDNESS = {
     State.REJECTED: (logging.WARNING, Event.MAIL_REJECTED),
     State.DEFERRED: (logging.INFO, Event.MAIL_DEFERRED),
 }
-
-
-def _grant_trouble(error: GrantError) -> tuple[str, Event]:
-    """Return the remedy and the log's word for what keeps a token away."""
-    if isinstance(error, ConsentRequiredError):
-        return ("consent-missing" if error.code == NO_GRANT else "consent-required"), Event.CONSENT_REQUIRED
-    if isinstance(error, CredentialError):
-        return "credential-broken", Event.CREDENTIAL_BROKEN
-    return "token-unavailable", Event.TOKEN_UNAVAILABLE

@@ -73,41 +73,28 @@ def upkeep(tools: UpkeepTools) -> dict[str, RefreshOutcome]:
     return outcomes
 
 
-_TROUBLE = {
-    RefreshOutcome.TRANSIENT: (logging.WARNING, Event.TOKEN_UNAVAILABLE, "token-unavailable"),
-    RefreshOutcome.CONSENT_REQUIRED: (logging.ERROR, Event.CONSENT_REQUIRED, "consent-required"),
-    RefreshOutcome.CREDENTIAL_BROKEN: (logging.ERROR, Event.CREDENTIAL_BROKEN, "credential-broken"),
-}
-
-
 def _say(tools: UpkeepTools, sender: Sender, renewal: Renewal) -> None:
-    if renewal.grant:
-        event, word = Event.TOKEN_REFRESHED, renewal.outcome.value
-        minutes = (renewal.grant.expires_at - tools.clock()).total_seconds() / 60
+    if renewal.error is None:
+        minutes = (renewal.expires_at - tools.clock()).total_seconds() / 60
         log.info(
             "the token of %s is %s: it lasts %.0f minutes",
             sender.name,
-            word,
+            renewal.outcome.value,
             minutes,
-            extra={"event": event, "sender": sender.name},
+            extra={"event": Event.TOKEN_REFRESHED, "sender": sender.name},
         )
         return
-    level, event, remedy = _TROUBLE[renewal.outcome]
-    never = renewal.error is not None and renewal.error.code == NO_GRANT
-    if never:
-        remedy = "consent-missing"
-    said = remedies.explain(
-        remedy,
-        sender=sender,
-        service=tools.services[sender.service],
-        consent_url=tools.consent_url(sender.name),
+    key, event = remedies.for_grant(renewal.error)
+    explained = remedies.explain(
+        key, sender=sender, service=tools.services[sender.service], consent_url=tools.consent_url(sender.name)
     )
     log.log(
-        level,
+        # Time mends the one; the others need a person.
+        logging.WARNING if renewal.outcome is RefreshOutcome.TRANSIENT else logging.ERROR,
         "no token for %s (%s): %s%s",
         sender.name,
         renewal.outcome.value,
-        "" if never else f"{renewal.error}; ",
-        said,
+        "" if renewal.error.code == NO_GRANT else f"{renewal.error}; ",
+        explained,
         extra={"event": event, "sender": sender.name},
     )
