@@ -78,7 +78,7 @@ class Stack:
         """
         if busy := taken(ports):
             raise StackError(
-                f"port {busy[0]} is taken: is another stack running? end it, or give this one other ports with --port-base"
+                f"port {busy[0]} is taken: is another stack running? end it, or choose other ports with --port-base"
             )
         folder.mkdir(parents=True, exist_ok=True)
         said("storage, identity, vault and mail server")

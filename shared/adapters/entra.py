@@ -74,14 +74,14 @@ class Entra:
                 result = self._application().acquire_token_by_auth_code_flow(
                     dict(flow), dict(answer), scopes=[oauth.SMTP_SCOPE]
                 )
-            except ValueError:
+            except (ValueError, RuntimeError):
                 # MSAL's word for a state or nonce that does not match; its text may quote them.
                 raise ConsentRequiredError(
                     "the sign-in that came back is not the one that was begun"
                 ) from None
         self._raise_for(result)
         try:
-            account = oauth.account_from(result.get("id_token_claims") or {})
+            account = oauth.account_from(result.get("id_token_claims") or {}, service=self._service, now=now)
         except ValueError as error:
             raise ConsentRequiredError(str(error)) from None
         if not result.get("refresh_token"):

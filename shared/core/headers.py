@@ -125,27 +125,25 @@ def _parameter(key: str, text: str) -> list[str]:
         return [f"{key}={text}"]
     if _PRINTABLE.fullmatch(text) and len(_quoted(text)) < LINE - len(key) - 4:
         return [f"{key}={_quoted(text)}"]
-    encoded = quote(text, safe="!#$&+^_`{|}~.-")
     room = LINE - len(key) - len(" *00*=utf-8'';")
-    if len(encoded) <= room:
-        return [f"{key}*=utf-8''{encoded}"]
-    pieces = _cut_percent_encoded(encoded, room)
+    pieces = _percent_encoded(text, room)
+    if len(pieces) == 1:
+        return [f"{key}*=utf-8''{pieces[0]}"]
+    first, *rest = pieces
     return [
-        f"{key}*{number}*={'' if number else chr(39).join(('utf-8', '', ''))}{piece}"
-        for number, piece in enumerate(pieces)
+        f"{key}*0*=utf-8''{first}",
+        *(f"{key}*{number}*={piece}" for number, piece in enumerate(rest, start=1)),
     ]
 
 
-def _cut_percent_encoded(encoded: str, room: int) -> list[str]:
-    """Cut without parting a ``%XX``."""
-    pieces: list[str] = []
-    while encoded:
-        end = min(room, len(encoded))
-        percent = encoded.rfind("%", max(0, end - 2), end)
-        if percent != -1 and end < len(encoded):
-            end = percent
-        pieces.append(encoded[:end])
-        encoded = encoded[end:]
+def _percent_encoded(text: str, room: int) -> list[str]:
+    """Encode as RFC 2231 §4 says, in pieces that are cut between characters."""
+    pieces = [""]
+    for character in text:
+        encoded = quote(character, safe="!#$&+^_`{|}~.-")
+        if len(pieces[-1]) + len(encoded) > room:
+            pieces.append("")
+        pieces[-1] += encoded
     return pieces
 
 

@@ -34,6 +34,10 @@ _ABSURD_LIFE = timedelta(days=366)
 REFRESH_TOKEN_LIFETIME = timedelta(days=90)
 
 
+# Two minutes between our clock and the provider's are no reason to turn a person away.
+ID_TOKEN_SKEW_SECONDS = 120
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 #: The code of a ``ConsentRequiredError`` where nobody has ever consented.
 NO_GRANT = "no_grant"
 
@@ -234,14 +238,26 @@ def refused(error: str) -> RefreshOutcome:
     return RefreshOutcome.TRANSIENT
 
 
-def account_from(claims: Mapping[str, Any]) -> Account:
-    """Return the account of an id_token; raises ``ValueError`` when a claim that identifies it is missing."""
+def account_from(claims: Mapping[str, Any], *, service: Service, now: datetime) -> Account:
+    """
+    Return the account of an id_token that came over the back channel.
+
+    TLS to the token endpoint stands in for the signature (OpenID Connect Core §3.1.3.7, 6). Whom it is for,
+    how long it lasts and whose tenant it is are checked here; raises ``ValueError``, saying what is amiss.
+    """
+    if _claim(claims, "aud") != service.client_id:
+        raise ValueError("the id_token is not for this application")
+    expires = claims.get("exp")
+    if not isinstance(expires, int) or expires + ID_TOKEN_SKEW_SECONDS < now.timestamp():
+        raise ValueError("the id_token has expired")
     username = _claim(claims, "preferred_username") or _claim(claims, "upn")
     tenant_id, object_id = _claim(claims, "tid"), _claim(claims, "oid")
     if not (username and tenant_id and object_id):
         raise ValueError(
             "the id_token does not say who signed in (preferred_username, tid and oid are needed)"
         )
+    if _GUID.fullmatch(service.tenant) and tenant_id.casefold() != service.tenant.casefold():
+        raise ValueError("the account is of another tenant")
     return Account(username, tenant_id, object_id, _claim(claims, "name"))
 
 

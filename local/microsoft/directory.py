@@ -1,0 +1,167 @@
+"""
+The tenant: people who can sign in, and the app registrations that may ask them for consent.
+
+The records are frozen; what an administrator changes while the stack runs (a client secret, an allowed
+redirect URI) stands in the two lists of `App`.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from local.microsoft import avatar
+
+TENANT_ID = "11111111-2222-4333-8444-555555555555"
+CLIENT_ID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+
+#: The portal's longest choice for a new client secret.
+CLIENT_SECRET_LIFETIME = timedelta(days=730)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """
+    One work account.
+
+    `photo` is a PNG or JPEG, or None. An account that cannot sign in (a shared mailbox) is known but blocked.
+    `send_as` are other mailboxes that it has the Send As right on. `app_access`: the app, without a person,
+    may use the mailbox (`Add-MailboxPermission … FullAccess`).
+    """
+
+    oid: str
+    upn: str
+    display_name: str
+    photo: bytes | None = field(default=None, repr=False)
+    can_sign_in: bool = True
+    job_title: str | None = None
+    send_as: frozenset[str] = frozenset()
+    app_access: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """One client secret of an app registration; a registration may have several at once."""
+
+    value: str = field(repr=False)
+    expires_at: datetime
+
+    @classmethod
+    def fresh(cls, value: str | None = None) -> "ClientSecret":
+        """Return a secret that lives as long as the portal allows; its value is random unless given."""
+        return cls(value or new_client_secret(), datetime.now(UTC) + CLIENT_SECRET_LIFETIME)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """
+    One app registration and its enterprise application.
+
+    `redirect_uris` are matched whole and case-sensitively. `object_id` is the service principal's, which an
+    app-only token carries as `oid`. `roles` are the application permissions that an administrator has granted
+    on Exchange Online.
+    """
+
+    client_id: str
+    display_name: str
+    object_id: str
+    secrets: list[ClientSecret] = field(default_factory=list, repr=False)
+    redirect_uris: list[str] = field(default_factory=list)
+    roles: tuple[str, ...] = ("SMTP.SendAsApp",)
+    multi_tenant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One Entra tenant. It is addressed by its id, its domain, or its initial `onmicrosoft.com` domain."""
+
+    id: str
+    domain: str
+    display_name: str
+    users: tuple[User, ...]
+    apps: tuple[App, ...]
+
+    @property
+    def initial_domain(self) -> str:
+        """The domain that every tenant is born with."""
+        return f"{self.domain.partition('.')[0]}.onmicrosoft.com"
+
+    def named(self, name: str) -> bool:
+        """Tell whether a path segment of a URL means this tenant (never true of `common` and its kin)."""
+        return name.lower() in {self.id, self.domain, self.initial_domain}
+
+    def user(self, upn: str) -> User | None:
+        """Return the account with this user principal name, which has no case."""
+        wanted = upn.strip().lower()
+        return next((user for user in self.users if user.upn == wanted), None)
+
+    def user_by_oid(self, oid: str) -> User | None:
+        """Return the account with this object id."""
+        return next((user for user in self.users if user.oid == oid), None)
+
+    def app(self, client_id: str) -> App | None:
+        """Return the app registration with this client id."""
+        return next((app for app in self.apps if app.client_id == client_id.lower()), None)
+
+
+def new_client_secret() -> str:
+    """Return a value shaped like the portal's: three characters, a version mark, and 36 more."""
+    return f"{secrets.token_urlsafe(6)[:3]}8Q~{secrets.token_urlsafe(36)[:34]}"
+
+
+def default_tenant(*, client_secret: str | None = None, redirect_uris: tuple[str, ...] = ()) -> Tenant:
+    """
+    Return Contoso: four people, a shared mailbox, and the one app registration.
+
+    Each call makes a tenant of its own, with a random client secret unless one is given.
+    """
+    return Tenant(
+        id=TENANT_ID,
+        domain="contoso.com",
+        display_name="Contoso",
+        users=(
+            User(
+                oid="10000000-0000-4000-8000-000000000001",
+                upn="noreply@contoso.com",
+                display_name="Contoso Notifications",
+                photo=avatar.disc(0x1F, 0x6F, 0x8B),
+                job_title="Notifications",
+                app_access=True,
+            ),
+            User(
+                oid="10000000-0000-4000-8000-000000000002",
+                upn="billing@contoso.com",
+                display_name="Contoso Billing",
+                photo=avatar.disc(0x8A, 0x4B, 0x7D),
+                job_title="Accounts receivable",
+                app_access=True,
+            ),
+            User(
+                oid="10000000-0000-4000-8000-000000000003",
+                upn="svc-mail@contoso.com",
+                display_name="Mail Service",
+                send_as=frozenset({"reports@contoso.com"}),
+            ),
+            User(
+                oid="10000000-0000-4000-8000-000000000004",
+                upn="admin@contoso.com",
+                display_name="Adele Admin",
+                job_title="Global administrator",
+            ),
+            User(
+                oid="10000000-0000-4000-8000-000000000005",
+                upn="reports@contoso.com",
+                display_name="Contoso Reports",
+                can_sign_in=False,
+                app_access=True,
+            ),
+        ),
+        apps=(
+            App(
+                client_id=CLIENT_ID,
+                display_name="Sendoff",
+                object_id="20000000-0000-4000-8000-000000000001",
+                secrets=[ClientSecret.fresh(client_secret)],
+                redirect_uris=list(redirect_uris),
+            ),
+        ),
+    )
