@@ -76,9 +76,13 @@ class Stack:
         ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``said`` hears what is
         being done.
         """
+        if owner := _owner(folder):
+            raise StackError(
+                f"a stack is running in {folder} already, as process {owner}; end that one first"
+            )
         if busy := taken(ports):
             raise StackError(
-                f"port {busy[0]} is taken: is another stack running? end it, or choose other ports with --port-base"
+                f"port {busy[0]} is taken; end what listens there, or choose others with --port-base"
             )
         folder.mkdir(parents=True, exist_ok=True)
         said("storage, identity, vault and mail server")
@@ -155,13 +159,26 @@ def host_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 def running(folder: Path = FOLDER) -> dict[str, Any]:
     """Return ``stack.json`` of the running stack; raises ``StackError`` when there is none."""
+    if not _owner(folder):
+        raise StackError("no stack is running here; start one in another terminal: python3 -m local up")
+    return _facts_in(folder)
+
+
+def _owner(folder: Path) -> int:
+    """
+    Return the process whose stack runs in ``folder``, 0 where none does: one that was killed left its file
+    behind.
+    """
     try:
-        facts: dict[str, Any] = json.loads((folder / STACK_FILE).read_text())
-        os.kill(facts["pid"], 0)  # asks whether it is there; a stack that was killed left its file behind
+        pid = int(_facts_in(folder)["pid"])
+        os.kill(pid, 0)  # asks whether it is there, and does nothing to it
     except (OSError, ValueError, KeyError):
-        raise StackError(
-            "no stack is running here; start one in another terminal: python3 -m local up"
-        ) from None
+        return 0
+    return pid
+
+
+def _facts_in(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / STACK_FILE).read_text())
     return facts
 
 

@@ -213,14 +213,20 @@ def _claim_again(entry: Entry, delivery: Delivery, now: datetime) -> Take | Igno
             State.SENDING,
             now=now,
             attempts=entry.attempts + 1,
-            reason="the instance that was sending it ended before it could say what came of it",
-            **_lease(delivery, now),
+            **_lease(delivery, now)
+            | {"reason": "the instance that was sending it ended before it could say what came of it"},
         )
     )
 
 
 def _lease(delivery: Delivery, now: datetime) -> dict[str, Any]:
-    return {"claimed_by": delivery, "lease_until": now + CLAIM_LEASE, "due_at": None}
+    return {
+        "claimed_by": delivery,
+        "lease_until": now + CLAIM_LEASE,
+        "due_at": None,
+        "reply": "",  # what an attempt before this one was told stands in the history
+        "reason": "",
+    }
 
 
 def first_claim(
