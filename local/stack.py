@@ -166,8 +166,9 @@ def running(folder: Path = FOLDER) -> dict[str, Any]:
 
 def _owner(folder: Path) -> int:
     """
-    Return the process whose stack runs in ``folder``, 0 where none does: one that was killed left its file
-    behind.
+    Return the process whose stack runs in ``folder``, 0 where none does.
+
+    A stack that was killed has left its file behind.
     """
     try:
         pid = int(_facts_in(folder)["pid"])
