@@ -107,7 +107,7 @@ class _Reader:
         value = table.get(key, default)
         if value is None or value == "":
             if default is None or (default and key in table):
-                self._wrong(f"{path}.{key}", "it is empty" if key in table else "it is missing")
+                self._wrong(f"{path}.{key}", "it is missing")
             return ""
         if not isinstance(value, str):
             self._wrong(f"{path}.{key}", "it is not a string")
@@ -136,7 +136,7 @@ class _Reader:
             self._wrong(f"{path}.tenant", "it is neither a tenant id nor a domain")
         client_id = self._text(table, path, "client_id")
         authority = self._text(table, path, "authority", f"{_ENTRA}/{tenant}").rstrip("/")
-        if not is_https(authority):
+        if authority and "authority" in table and not is_https(authority):
             self._wrong(f"{path}.authority", "it is not an https:// address")
         if len(self._problems) > before:
             return None

@@ -9,6 +9,7 @@ wrong.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
 
 STORAGE = "AzureWebJobsStorage"
+# Azure allows 63 characters, and the host adds "-poison" to some.
+_QUEUE = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,54}[a-z0-9]")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -107,11 +110,12 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path | None = None) 
     storage = read_storage(environ, problems)
     vault = _vault(environ, problems)
     public_url = _public_url(environ, problems)
+    names = _queues(environ, problems)
     config, where = _mail_config(environ, root or Path(__file__).resolve().parent.parent, problems)
     services, senders = mail_config.read(config, where, problems) if config is not None else ({}, {})
     if problems:
         raise SettingsError(tuple(problems))
-    return Settings(storage, vault, public_url, services, senders, bindings(environ))
+    return Settings(storage, vault, public_url, services, senders, names)
 
 
 def load_storage(environ: Mapping[str, str] | None = None) -> Storage:
@@ -131,9 +135,10 @@ def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
     """
     identity = environ.get(f"{STORAGE}__clientId") or environ.get("AZURE_CLIENT_ID") or ""
     if connection_string := environ.get(STORAGE):
-        if "=" not in connection_string:
-            problems.append(f"{STORAGE}: it is not a connection string")
-        return Storage(connection_string=_development_storage(connection_string))
+        connection_string = _development_storage(connection_string)
+        if not _is_connection_string(connection_string):
+            problems.append(f"{STORAGE}: it is not a connection string with an account and its key")
+        return Storage(connection_string=connection_string)
     account = environ.get(f"{STORAGE}__accountName")
     urls = {
         kind: environ.get(f"{STORAGE}__{kind}ServiceUri")
@@ -146,7 +151,16 @@ def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
                 f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName "
                 f"or {STORAGE}__{kind}ServiceUri"
             )
+        elif not mail_config.is_https(url):
+            problems.append(f"{STORAGE}: the address of its {kind}s is not an https:// one")
     return Storage(queue_url=urls["queue"], table_url=urls["table"], identity_client_id=identity)
+
+
+def _is_connection_string(text: str) -> bool:
+    """Whether the SDKs can do something with it: where the account is, and what proves who asks."""
+    keys = {part.partition("=")[0].strip().casefold() for part in text.split(";")}
+    somewhere = "accountname" in keys or keys >= {"queueendpoint", "tableendpoint"}
+    return somewhere and not keys.isdisjoint({"accountkey", "sharedaccesssignature"})
 
 
 def _development_storage(connection_string: str) -> str:
@@ -160,6 +174,18 @@ def _development_storage(connection_string: str) -> str:
     return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};" + "".join(
         f"{kind}Endpoint=http://127.0.0.1:{port}/{account};" for kind, port in endpoints.items()
     )
+
+
+def _queues(environ: Mapping[str, str], problems: list[str]) -> Bindings:
+    found = bindings(environ)
+    for setting, name in (("OUTBOX_QUEUE", found.outbox), ("EVENTS_QUEUE", found.events)):
+        if not _QUEUE.fullmatch(name):
+            problems.append(
+                f"{setting}: a queue's name has 3 to 56 lower-case letters, digits and single hyphens"
+            )
+    if found.events in (found.outbox, found.poison):
+        problems.append("EVENTS_QUEUE: it names the queue of the messages; events need one of their own")
+    return found
 
 
 def _vault(environ: Mapping[str, str], problems: list[str]) -> Vault:
@@ -202,7 +228,7 @@ def _mail_config(
         return mail_config.single_sender(environ), "OAUTH_TENANT_ID, OAUTH_CLIENT_ID, MAILBOX"
     path = Path(environ.get("MAIL_CONFIG") or root / "mail.toml")
     try:
-        return tomllib.loads(path.read_text("utf-8")), path.name
+        return tomllib.loads(path.read_text("utf-8-sig")), path.name
     except FileNotFoundError:
         problems.append(
             f"MAIL_CONFIG: there is no file {path}; write one, "

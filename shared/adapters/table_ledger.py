@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 TABLE = "ledger"
 _ENTRY = "message"
 _CHANGE = "change-"
-# A string property holds 64 KiB of UTF-16; a reason that lists a hundred problems must still fit.
-_LONGEST_TEXT = 30_000
+# Octets. A string property holds 64 KiB of UTF-16; a reason that lists a hundred problems must still fit.
+_LONGEST_TEXT = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class TableLedger:
 
     def add(self, entry: Entry) -> Entry | None:
         """Write a new entry and its first change; None when the id is taken."""
+        entry = _fitting(entry)
         version = self._table.write([("create", _entity(entry)), ("create", _change(entry))])
         return replace(entry, version=version) if version else self._written_before(entry)
 
@@ -57,6 +58,7 @@ class TableLedger:
         """
         Write the next state of an entry and its change; None when somebody else changed it since it was read.
         """
+        entry = _fitting(entry)
         version = self._table.write([replace_if(_entity(entry), entry.version), ("create", _change(entry))])
         return replace(entry, version=version) if version else self._written_before(entry)
 
@@ -82,6 +84,15 @@ class TableLedger:
         self._table.get("-", "-")
 
 
+def _fitting(entry: Entry) -> Entry:
+    """Return the entry with texts that a property can hold."""
+    return replace(entry, reply=_cut(entry.reply), reason=_cut(entry.reason))
+
+
+def _cut(text: str) -> str:
+    return text.encode("utf-16-le", "replace")[:_LONGEST_TEXT].decode("utf-16-le", "ignore")
+
+
 def _entity(entry: Entry) -> Entity:
     entity: Entity = {
         "PartitionKey": entry.id,
@@ -95,8 +106,8 @@ def _entity(entry: Entry) -> Entity:
         "waits": entry.waits,
         "changes": entry.changes,
         "message_id": entry.message_id,
-        "reply": entry.reply[:_LONGEST_TEXT],
-        "reason": entry.reason[:_LONGEST_TEXT],
+        "reply": entry.reply,
+        "reason": entry.reason,
         "body": entry.body,
     }
     for name in ("date", "due_at", "lease_until"):
@@ -139,8 +150,8 @@ def _change(entry: Entry) -> Entity:
         "at": entry.updated_at,
         "state": entry.state.value,
         "attempt": entry.attempt if entry.state is State.SENDING else entry.attempts,
-        "reply": entry.reply[:_LONGEST_TEXT],
-        "reason": entry.reason[:_LONGEST_TEXT],
+        "reply": entry.reply,
+        "reason": entry.reason,
     }
 
 
@@ -156,8 +167,8 @@ def _read_change(entity: Entity) -> Change:
 
 
 def _moment(value: Any) -> datetime:
-    """Return the SDK's own kind of datetime as the plain, aware one."""
-    return datetime.fromtimestamp(value.timestamp(), UTC)
+    """Return the SDK's own kind of datetime as the plain, aware one, exact to the microsecond."""
+    return datetime.combine(value.date(), value.timetz()).astimezone(UTC)
 
 
 def _optional_moment(value: Any) -> datetime | None:

@@ -80,8 +80,7 @@ def _chunks(text: str) -> Iterator[bytes]:
             yield chunk
             chunk = b""
         chunk += octets
-    if chunk or not text:
-        yield chunk
+    yield chunk
 
 
 def _fits(octets: bytes) -> bool:

@@ -56,8 +56,6 @@ def _refuse_surrogates(value: str) -> str:
 
 
 def _address(value: object) -> Address:
-    if isinstance(value, Address):
-        return value
     if not isinstance(value, str):
         raise ValueError("is not a string; write an address such as ada@contoso.com")  # noqa: TRY004 - pydantic collects ValueError
     return parse_address(value)
@@ -97,6 +95,8 @@ def _media_type(value: str) -> str:
     return value
 
 
+# A queue message travels as XML 1.0, which has no way to write these (§2.2, Char).
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WHITE_SPACE = {ord(character): None for character in "\r\n\t "}
 
 Line = Annotated[str, AfterValidator(_refuse_controls)]
@@ -170,20 +170,19 @@ def with_id(body: bytes, message_id: str) -> str:
     """
     Return ``body`` as text for the queue.
 
-    ``message_id`` goes in where it is an object that has no id of its own; nothing else of it changes, for
-    what is wrong with it is still to be found.
+    ``message_id`` goes in where it is an object that has no id of its own. Nothing else of it changes, for
+    what is wrong with it is still to be found; what a queue cannot carry as it is goes as base64.
     """
     plain = _plain(body)
     try:
         value = json.loads(plain.decode())
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict) or "id" in value:
-        return body.decode(errors="replace")
-    rest = plain.decode()[1:].lstrip()
-    text = f'{{"id": {json.dumps(message_id)}{", " if value else ""}{rest}'
-    # What came as base64 goes so: a queue is XML, in which not every character of JSON can stand.
-    return text if plain in body else base64.b64encode(text.encode()).decode()
+    if isinstance(value, dict) and "id" not in value:
+        named = f'{{"id": {json.dumps(message_id)}{", " if value else ""}'.encode()
+        plain = named + plain[1:].lstrip()
+    text = plain.decode(errors="surrogateescape")
+    return base64.b64encode(plain).decode() if _NOT_IN_XML.search(text) else text
 
 
 def read(body: bytes, *, fallback_id: str) -> Message | Waiting:

@@ -199,7 +199,12 @@ def finish(tools: ConsentTools, answer: Mapping[str, str], cookies: Mapping[str,
 
 def _again(tools: ConsentTools, pending: PendingConsent, sender: Sender) -> Ended:
     """A reload, the back button, or a replay in the same browser: say what is, do nothing."""
-    grant = tools.grants.load_grant(sender.name) if pending.outcome == Outcome.CONNECTED.value else None
+    if pending.outcome != Outcome.CONNECTED.value:
+        return _ended(Outcome.USED, sender)
+    try:
+        grant = tools.grants.load_grant(sender.name)
+    except GrantError as error:
+        return _ended(_outcome_of(error), sender, code=error.code, error=error)
     if grant:
         return Ended(Outcome.ALREADY_CONNECTED, sender.name, sender.consenting_account, grant.account)
     return _ended(Outcome.USED, sender)

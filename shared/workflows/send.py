@@ -150,9 +150,13 @@ class _Sending:
 
     def _keep_waiting(self, entry: Entry, error: MessageError) -> _Refused:
         """Its sender was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
+        now = self._tools.clock()
+        decision = delivery.claim(entry, delivery=self._came, content_hash=entry.content_hash, now=now)
+        if isinstance(decision, Ignore):
+            return self._ignore(entry.id, decision.reason)  # an instance that still has the sender is at it
         reason = "; ".join(error.problems)
         later = delivery.waiting(
-            entry, reason=reason, now=self._tools.clock(), jitter=self._tools.jitter(), body=entry.body
+            entry, reason=reason, now=now, jitter=self._tools.jitter(), body=entry.body
         )
         return _Refused(self._settle(later, entry.sender))
 

@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared import mail_config
+from shared.core.address import Address
+from shared.core.oauth import Service
+from shared.core.sender import Limits, Sender, SmtpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SERVICE = """
+[services.microsoft]
+type = "microsoft"
+tenant = "contoso.onmicrosoft.com"
+client_id = "client-id"
+"""
+SENDER = """
+[senders.noreply]
+service = "microsoft"
+mailbox = "noreply@contoso.com"
+"""
+GOOD = SERVICE + SENDER
+MICROSOFT = Service(
+    "microsoft",
+    "contoso.onmicrosoft.com",
+    "client-id",
+    "https://login.microsoftonline.com/contoso.onmicrosoft.com",
+)
+NOREPLY = Sender(
+    name="noreply",
+    service="microsoft",
+    mailbox="noreply@contoso.com",
+    from_address=Address("noreply", "contoso.com"),
+    smtp=SmtpServer("smtp.office365.com"),
+)
+
+
+def read(text: str) -> tuple[Mapping[str, Service], Mapping[str, Sender]]:
+    problems: list[str] = []
+    found = mail_config.read(tomllib.loads(text), "mail.toml", problems)
+    assert problems == []
+    return found
+
+
+def problems(text: str) -> list[str]:
+    found: list[str] = []
+    mail_config.read(tomllib.loads(text), "mail.toml", found)
+    assert all(problem.startswith("mail.toml: ") for problem in found)
+    return [problem.removeprefix("mail.toml: ") for problem in found]
+
+
+def test_the_least_that_can_be_written_takes_exchange_onlines_defaults() -> None:
+    assert read(GOOD) == ({"microsoft": MICROSOFT}, {"noreply": NOREPLY})
+
+
+def test_everything_that_can_be_written_is_read() -> None:
+    services, senders = read(
+        """
+        [services.emulator]
+        type = "microsoft"
+        tenant = "11111111-2222-4333-8444-555555555555"
+        client_id = "client-id"
+        grant = "delegated"
+        credential = "secret"
+        cloud = "public"
+        authority = "https://localhost:7072/11111111-2222-4333-8444-555555555555/"
+
+        [senders.reports]
+        service = "emulator"
+        mailbox = "reports@contoso.com"
+        sign_in_as = "svc-mail@contoso.com"
+        from = "Größe <reports@contoso.com>"
+        also_from = ["billing@contoso.com", "Orders <orders@bücher.example>"]
+        default = true
+
+        [senders.reports.smtp]
+        host = "localhost"
+        port = 2525
+
+        [senders.reports.limits]
+        messages_per_minute = 1
+        connections = 2
+        recipients_per_message = 3
+        recipients_per_day = 4
+        max_message_bytes = 5
+        """
+    )
+    assert services == {
+        "emulator": Service(
+            "emulator",
+            "11111111-2222-4333-8444-555555555555",
+            "client-id",
+            "https://localhost:7072/11111111-2222-4333-8444-555555555555",
+            authority_is_known=False,
+        )
+    }
+    assert senders == {
+        "reports": Sender(
+            name="reports",
+            service="emulator",
+            mailbox="reports@contoso.com",
+            from_address=Address("reports", "contoso.com", "Größe"),
+            smtp=SmtpServer("localhost", 2525),
+            sign_in_as="svc-mail@contoso.com",
+            also_from=(
+                Address("billing", "contoso.com"),
+                Address("orders", "xn--bcher-kva.example", "Orders"),
+            ),
+            limits=Limits(1, 2, 3, 4, 5),
+            default=True,
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    "tenant", ["common", "organizations", "contoso.com", "11111111-2222-4333-8444-555555555555"]
+)
+def test_a_tenant_is_an_id_a_domain_or_a_word_of_entras(tenant: str) -> None:
+    services, _ = read(GOOD.replace("contoso.onmicrosoft.com", tenant))
+    assert services["microsoft"].authority == f"https://login.microsoftonline.com/{tenant}"
+
+
+def test_several_senders_keep_their_order() -> None:
+    _, senders = read(f"{GOOD}{SENDER.replace('noreply', 'billing')}{SENDER.replace('noreply', 'alerts')}")
+    assert list(senders) == ["noreply", "billing", "alerts"]
+
+
+NOT_BUILT = [
+    ("type", "custom", "microsoft"),
+    ("grant", "app", "delegated"),
+    ("credential", "certificate", "secret"),
+    ("credential", "managed_identity", "secret"),
+    ("cloud", "usgov", "public"),
+    ("cloud", "dod", "public"),
+    ("cloud", "china", "public"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "supported"), NOT_BUILT)
+def test_what_is_not_built_yet_is_refused_with_what_is(key: str, value: str, supported: str) -> None:
+    service = SERVICE.replace('type = "microsoft"\n', "") if key == "type" else SERVICE
+    assert problems(f'{service}{key} = "{value}"\n{SENDER}') == [
+        f'services.microsoft.{key}: "{value}" is not supported by this version; write "{supported}"'
+    ]
+
+
+SERVICE_KEYS = "type, tenant, client_id, grant, credential, cloud, authority"
+SENDER_KEYS = "service, mailbox, sign_in_as, from, also_from, default, smtp, limits"
+LIMIT_KEYS = "messages_per_minute, connections, recipients_per_message, recipients_per_day, max_message_bytes"
+NO_NAME = "it is not a table whose name has letters, digits and - only"
+WRONG = [
+    ("", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
+    ("services = 1\nsenders = []", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
+    ("[services]\n[senders]", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
+    (f"sender = 1\n{GOOD}", ["sender: it is not known here; known are services, senders"]),
+    (f'[services]\n"a b" = {{}}\n{GOOD}', [f"services.a b: {NO_NAME}"]),
+    (f"[services]\nother = 1\n{GOOD}", [f"services.other: {NO_NAME}"]),
+    (f"[senders]\nother = 1\n{GOOD}", [f"senders.other: {NO_NAME}"]),
+    (f"[senders]\na_b = {{}}\n{GOOD}", [f"senders.a_b: {NO_NAME}"]),
+    # A service.
+    (
+        f"{SERVICE}scope = 'x'\n{SENDER}",
+        [f"services.microsoft.scope: it is not known here; known are {SERVICE_KEYS}"],
+    ),
+    (
+        f"{SERVICE}authority = 'http://a.example'\n{SENDER}",
+        ["services.microsoft.authority: it is not an https:// address"],
+    ),
+    (
+        f"{SERVICE}authority = 'https://['\n{SENDER}",
+        ["services.microsoft.authority: it is not an https:// address"],
+    ),
+    (
+        f"{SERVICE}authority = ''\n{SENDER}",
+        [
+            "services.microsoft.authority: it is missing",
+        ],
+    ),
+    (f"{SERVICE}grant = 1\n{SENDER}", ["services.microsoft.grant: it is not a string"]),
+    (f"{SERVICE}cloud = ''\n{SENDER}", ["services.microsoft.cloud: it is missing"]),
+    (
+        GOOD.replace("contoso.onmicrosoft.com", "contoso com"),
+        ["services.microsoft.tenant: it is neither a tenant id nor a domain"],
+    ),
+    (
+        GOOD.replace("contoso.onmicrosoft.com", "../common"),
+        ["services.microsoft.tenant: it is neither a tenant id nor a domain"],
+    ),
+    (
+        f"[services.microsoft]\n{SENDER}",
+        [
+            "services.microsoft.type: it is missing",
+            "services.microsoft.tenant: it is missing",
+            "services.microsoft.client_id: it is missing",
+        ],
+    ),
+    # A sender.
+    (
+        f"{SERVICE}[senders.noreply]",
+        ["senders.noreply.service: it is missing", "senders.noreply.mailbox: it is missing"],
+    ),
+    (f"{GOOD}color = 1", [f"senders.noreply.color: it is not known here; known are {SENDER_KEYS}"]),
+    (
+        GOOD.replace('service = "microsoft"', 'service = "other"'),
+        ["senders.noreply.service: there is no [services.other]"],
+    ),
+    (
+        GOOD.replace("noreply@contoso.com", "noreply"),
+        [
+            'senders.noreply.mailbox: "noreply" is not an address: there is no @ in it',
+            'senders.noreply.from: "noreply" is not an address: there is no @ in it',
+        ],
+    ),
+    (
+        f"{GOOD}sign_in_as = 'ada'",
+        ['senders.noreply.sign_in_as: "ada" is not an address: there is no @ in it'],
+    ),
+    (f"{GOOD}sign_in_as = 1", ["senders.noreply.sign_in_as: it is not a string"]),
+    (f"{GOOD}from = ''", ["senders.noreply.from: it is missing"]),
+    (f"{GOOD}from = ['a@contoso.com']", ["senders.noreply.from: it is not a string"]),
+    (f"{GOOD}from = 'a, b'", ['senders.noreply.from: "a, b" is not an address: there is no @ in it']),
+    (f"{GOOD}also_from = 'a@contoso.com'", ["senders.noreply.also_from: it is not a list of addresses"]),
+    (f"{GOOD}also_from = [1]", ["senders.noreply.also_from: it is not a list of addresses"]),
+    (
+        f"{GOOD}also_from = ['a@contoso.com', 'b']",
+        ['senders.noreply.also_from[1]: "b" is not an address: there is no @ in it'],
+    ),
+    (f"{GOOD}default = 'yes'", ["senders.noreply.default: it is neither true nor false"]),
+    (f"{GOOD}default = 1", ["senders.noreply.default: it is neither true nor false"]),
+    # Its server and limits.
+    (f"{GOOD}smtp = 'localhost'", ["senders.noreply.smtp: it is not a table"]),
+    (f"{GOOD}smtp.tls = false", ["senders.noreply.smtp.tls: it is not known here; known are host, port"]),
+    (f"{GOOD}smtp.host = ''", ["senders.noreply.smtp.host: it is missing"]),
+    (f"{GOOD}smtp.host = 1", ["senders.noreply.smtp.host: it is not a string"]),
+    *[
+        (f"{GOOD}smtp.port = {port}", ["senders.noreply.smtp.port: it is not a port number"])
+        for port in ("0", "65536", "-1", "'587'", "true", "587.0")
+    ],
+    (f"{GOOD}limits = 3", ["senders.noreply.limits: it is not a table"]),
+    (
+        f"{GOOD}limits.per_hour = 3",
+        [f"senders.noreply.limits.per_hour: it is not known here; known are {LIMIT_KEYS}"],
+    ),
+    *[
+        (
+            f"{GOOD}limits.connections = {number}",
+            ["senders.noreply.limits.connections: it is not a whole number above 0"],
+        )
+        for number in ("0", "-1", "'3'", "true", "1.5")
+    ],
+    # All of them.
+    (
+        f"{GOOD}default = true\n{SENDER.replace('noreply', 'billing')}default = true",
+        ["senders: noreply and billing are both the default; keep one"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG, ids=[said[0] for _, said in WRONG])
+def test_what_is_wrong_is_named_with_its_place(text: str, said: list[str]) -> None:
+    assert problems(text) == said
+
+
+@pytest.mark.parametrize("text", ["Ada <ada@contoso.com>", " ada@contoso.com", "<ada@contoso.com>"])
+@pytest.mark.parametrize("key", ["mailbox", "sign_in_as"])
+def test_an_account_is_a_bare_address(key: str, text: str) -> None:
+    written = GOOD.replace("noreply@contoso.com", text) if key == "mailbox" else f"{GOOD}{key} = '{text}'"
+    assert problems(written) == [
+        f'senders.noreply.{key}: "{text}" is more than an address; write ada@contoso.com'
+    ]
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    assert problems(
+        """
+        [services.microsoft]
+        type = "custom"
+        tenant = 1
+
+        [senders.a]
+        service = "other"
+        mailbox = "x"
+        from = "a@contoso.com"
+        smtp.port = 0
+        limits.connections = 0
+
+        [senders.b]
+        service = "microsoft"
+        mailbox = "b@contoso.com"
+        also_from = ["y"]
+        """
+    ) == [
+        'services.microsoft.type: "custom" is not supported by this version; write "microsoft"',
+        "services.microsoft.tenant: it is not a string",
+        "services.microsoft.client_id: it is missing",
+        "senders.a.service: there is no [services.other]",
+        'senders.a.mailbox: "x" is not an address: there is no @ in it',
+        "senders.a.smtp.port: it is not a port number",
+        "senders.a.limits.connections: it is not a whole number above 0",
+        'senders.b.also_from[0]: "y" is not an address: there is no @ in it',
+    ]
+
+
+def test_three_settings_stand_for_one_default_sender() -> None:
+    environ = {"OAUTH_TENANT_ID": "contoso.com", "OAUTH_CLIENT_ID": "id", "MAILBOX": "noreply@contoso.com"}
+    found: list[str] = []
+    services, senders = mail_config.read(mail_config.single_sender(environ), "the environment", found)
+    assert found == []
+    assert list(services) == ["microsoft"]
+    assert [(sender.name, sender.mailbox, sender.default) for sender in senders.values()] == [
+        ("default", "noreply@contoso.com", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "https"),
+    [
+        ("https://a.example", True),
+        ("https://a.example:8443/path", True),
+        ("HTTPS://a.example", True),
+        ("http://a.example", False),
+        ("https:a.example", False),
+        ("//a.example", False),
+        ("https://[::1", False),
+        ("https://a.example:99999", False),
+        ("https://ä.example", False),
+        ("", False),
+    ],
+)
+def test_an_https_address_names_a_host(url: str, *, https: bool) -> None:
+    assert mail_config.is_https(url) is https
