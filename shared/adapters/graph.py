@@ -12,6 +12,7 @@ from shared.core.oauth import Picture
 
 _TIMEOUT_SECONDS = 5
 _LARGEST_PICTURE_BYTES = 200_000  # a 96 × 96 picture has a few kilobytes
+_PIECE_BYTES = 16_384
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 
 
@@ -27,7 +28,11 @@ def picture(base_url: str, access_token: str) -> Picture | None:
             content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if not answer.ok or content_type not in _PICTURES:
                 return None
-            content = answer.raw.read(_LARGEST_PICTURE_BYTES + 1, decode_content=True)
+            content = b""
+            for piece in answer.iter_content(_PIECE_BYTES):
+                content += piece
+                if len(content) > _LARGEST_PICTURE_BYTES:
+                    return None
     except requests.RequestException:
         return None
-    return Picture(content_type, content) if len(content) <= _LARGEST_PICTURE_BYTES else None
+    return Picture(content_type, content)

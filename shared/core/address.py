@@ -131,3 +131,8 @@ def _ascii_domain(domain: str, spec: str) -> str:
             f"is not an address: {'nothing' if spec.endswith('@') else 'no domain name'} follows the @"
         )
     return domain.lower()
+
+
+def without_addresses(text: str) -> str:
+    """Return ``text`` with what stands before each @ left out: a log has no recipients in it."""
+    return re.sub(r"[^\s<>;,@]+@", "…@", text)

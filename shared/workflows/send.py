@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.core import delivery, mime, remedies, sender
+from shared.core.address import without_addresses
 from shared.core.delivery import Delivery, Entry, Ignore, LookAgain, OtherContent, State, Take
 from shared.core.message import Message, Waiting, read, waiting_body
 from shared.core.oauth import NO_GRANT
@@ -155,9 +156,7 @@ class _Sending:
         if isinstance(decision, Ignore):
             return self._ignore(entry.id, decision.reason)  # an instance that still has the sender is at it
         reason = "; ".join(error.problems)
-        later = delivery.waiting(
-            entry, reason=reason, now=now, jitter=self._tools.jitter(), body=entry.body
-        )
+        later = delivery.waiting(entry, reason=reason, now=now, jitter=self._tools.jitter(), body=entry.body)
         return _Refused(self._settle(later, entry.sender))
 
     # 2. Claim.
@@ -308,7 +307,11 @@ class _Sending:
     def _say(self, entry: Entry, sender_name: str) -> None:
         """One line for each message that changed, with no address and no content in it."""
         level, event = _LOUDNESS.get(entry.state, (logging.INFO, Event.MAIL_DEFERRED))
-        said = " | ".join(part for part in (entry.reply, entry.reason.replace("\n", "; ")) if part)
+        # A server's words may quote a recipient; ours name the accounts that a person must look at.
+        reply = without_addresses(entry.reply)
+        reason = entry.reason.replace("\n", "; ")
+        reason = without_addresses(reason) if entry.state is State.ACCEPTED else reason
+        said = " | ".join(part for part in (reply, reason) if part)
         log.log(
             level,
             "message %s is %s (sender %s, attempt %d)%s",

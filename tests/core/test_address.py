@@ -12,6 +12,7 @@ from shared.core.address import (
     LONGEST_LOCAL_PART,
     Address,
     parse_address,
+    without_addresses,
 )
 from shared.core.smtp import mail_command, rcpt_command
 
@@ -199,3 +200,15 @@ def test_any_text_is_an_address_that_smtp_can_carry_or_is_refused(text: str) -> 
         written = command(address.addr_spec, smtputf8=address.needs_smtputf8)
         assert written.count(b"\r\n") == 1
     assert parse_address(str(address)).addr_spec == address.addr_spec
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("550 5.1.10 <ada@example.com> not found", "550 5.1.10 <…@example.com> not found"),
+        ("a@b.c,d@e.f not allowed", "…@b.c,…@e.f not allowed"),
+        ("no address here", "no address here"),
+    ],
+)
+def test_what_a_server_quotes_is_told_without_names(said: str, told: str) -> None:
+    assert told == without_addresses(said)
