@@ -39,6 +39,7 @@ _OURS = (
     "OAUTH_",
     "MAILBOX",
     "OUTBOX_",
+    "LEDGER_",
     "EVENTS_",
     "AZURE_CLIENT_ID",
 )

@@ -8,6 +8,7 @@ refusals (an ``invalid_grant`` is answered from memory for a minute), and its ha
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,10 +71,13 @@ class Entra:
         Exchange the authorization code that came back for a grant; identity is taken from the id_token alone.
         """
         with _translated():
+            application = self._application()
             try:
-                result = self._application().acquire_token_by_auth_code_flow(
+                result = application.acquire_token_by_auth_code_flow(
                     dict(flow), dict(answer), scopes=[oauth.SMTP_SCOPE]
                 )
+            except (requests.RequestException, json.JSONDecodeError):
+                raise  # ValueErrors too, but the network's
             except (ValueError, RuntimeError):
                 # MSAL's word for a state or nonce that does not match; its text may quote them.
                 raise ConsentRequiredError(
@@ -178,6 +182,10 @@ def _code(result: Mapping[str, Any]) -> str:
     return f"AADSTS{numbers[0]}" if isinstance(numbers, list) and numbers else ""
 
 
+# MsalError is what MSAL makes of every 5xx.
+_OUTSIDE = (requests.RequestException, msal.exceptions.MsalError, ValueError, KeyError, TypeError)
+
+
 class _translated:  # noqa: N801 - reads as a word in a with statement
     """Turn what the network and MSAL raise into an error that says: keep everything, try again."""
 
@@ -189,7 +197,7 @@ class _translated:  # noqa: N801 - reads as a word in a with statement
             return
         # Requests' errors quote the URL, which in the first leg carries nothing secret and in the others is
         # the token endpoint.
-        if isinstance(error, (requests.RequestException, ValueError, KeyError, TypeError)):
+        if isinstance(error, _OUTSIDE):
             raise TokenUnavailableError(
                 f"the provider could not be asked: {type(error).__name__}; it is tried again"
             ) from None

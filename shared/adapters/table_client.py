@@ -104,12 +104,11 @@ class Table:
         return str(done["etag"])
 
     def delete(self, partition: str, row: str, *, etag: str) -> bool:
-        """Remove an entity that still has ``etag``; False when somebody changed or removed it before."""
+        """Remove an entity that still has ``etag``; False when somebody changed it. What is gone is gone."""
         entity = {"PartitionKey": partition, "RowKey": row}
         try:
-            # Azure answers 204 to a delete of what is gone, so the condition is what makes this single-use.
             self._client.delete_entity(entity, etag=etag, match_condition=MatchConditions.IfNotModified)
-        except (ResourceModifiedError, ResourceNotFoundError):
+        except ResourceModifiedError:
             return False
         return True
 

@@ -116,7 +116,7 @@ def ended(end: Ended, *, consent_url: Callable[[str], str]) -> Response:
         "sender": end.sender[:80],
         "expected": end.expected,
         "account": end.account.username if end.account else "",
-        "code": end.code,
+        "code": end.code or "without a code",
         "consent_url": consent_url(end.sender) if end.expected else "",
     }
     picture = ""

@@ -1,0 +1,117 @@
+"""Each port twice: the in-memory twin, and the adapter on the real thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from azure.identity import ManagedIdentityCredential
+from azure.storage.queue import QueueClient
+
+from shared.adapters.key_vault import KeyVault
+from shared.adapters.storage_queue import StorageQueue
+from shared.adapters.table_consents import TableConsents
+from shared.adapters.table_leases import TableLeases
+from shared.adapters.table_ledger import TableLedger
+from tests.twins import Clock, MemoryConsents, MemoryGrants, MemoryLeases, MemoryLedger, MemoryOutbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.azurite import Azurite
+    from local.microsoft.cloud import Cloud
+    from shared import grants
+    from shared.workflows import consent
+
+KINDS = ["twin", "azure"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=KINDS)
+def ledger(request: pytest.FixtureRequest) -> MemoryLedger | TableLedger:
+    if request.param == "twin":
+        return MemoryLedger()
+    return TableLedger(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=KINDS)
+def leases(request: pytest.FixtureRequest, clock: Clock) -> grants.Leases:
+    if request.param == "twin":
+        return MemoryLeases(clock)
+    return TableLeases(request.getfixturevalue("table"), clock=clock)
+
+
+@pytest.fixture(params=KINDS)
+def consents(request: pytest.FixtureRequest) -> MemoryConsents | TableConsents:
+    if request.param == "twin":
+        return MemoryConsents()
+    return TableConsents(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=KINDS)
+def vault(request: pytest.FixtureRequest) -> Iterator[consent.Grants]:
+    if request.param == "twin":
+        yield MemoryGrants()
+        return
+    cloud: Cloud = request.getfixturevalue("cloud")
+    with ManagedIdentityCredential() as credential:
+        yield KeyVault(cloud.vault_url, credential, verify_challenge=False)
+
+
+class Queue(Protocol):
+    """A queue, and what a reader finds on it."""
+
+    def put(self, text: str, *, delay: timedelta = ...) -> None: ...
+
+    def visible(self) -> list[str]:
+        """Return the texts that can be read now, and take them."""
+        ...
+
+    def hidden(self) -> int:
+        """Return how many more there are."""
+        ...
+
+
+class TwinQueue(MemoryOutbox):
+    def visible(self) -> list[str]:
+        found = [put.text for put in self.puts if put.delay <= timedelta()]
+        self.puts = [put for put in self.puts if put.delay > timedelta()]
+        return found
+
+    def hidden(self) -> int:
+        return len(self.puts)
+
+
+@dataclass
+class AzureQueue:
+    adapter: StorageQueue
+    reader: QueueClient
+
+    def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
+        self.adapter.put(text, delay=delay)
+
+    def visible(self) -> list[str]:
+        found = list(self.reader.receive_messages(messages_per_page=32))
+        for message in found:
+            self.reader.delete_message(message)
+        return [message.content for message in found]
+
+    def hidden(self) -> int:
+        return self.reader.get_queue_properties().approximate_message_count or 0
+
+
+@pytest.fixture(params=KINDS)
+def outbox(request: pytest.FixtureRequest) -> Iterator[Queue]:
+    if request.param == "twin":
+        yield TwinQueue()
+        return
+    azurite: Azurite = request.getfixturevalue("azurite")
+    name: str = request.getfixturevalue("unique_name")
+    with QueueClient.from_connection_string(azurite.connection_string, name) as reader:
+        yield AzureQueue(StorageQueue(name, connection_string=azurite.connection_string), reader)

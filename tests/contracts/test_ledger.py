@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.adapters.table_ledger import Change, TableLedger
+from shared.core.delivery import Delivery, Entry, State, first_claim, refusal, waiting
+from tests.twins import NOON, MemoryLedger
+
+Ledger = MemoryLedger | TableLedger
+
+UNUSUAL_IDS = ["a:b@c.d_-", "x" * 256, "0", "..", "-", "A.B", "noreply@contoso.com:2026-11-24"]
+
+
+def claimed(message_id: str = "order-17", *, by: str = "queue-id-1") -> Entry:
+    return first_claim(
+        message_id=message_id,
+        content_hash="0" * 64,
+        sender="noreply",
+        delivery=Delivery(by, 1),
+        mail_id="<1@contoso.com>",
+        now=NOON.replace(microsecond=123_456),
+    )
+
+
+def test_what_was_added_is_found_as_it_was(ledger: Ledger) -> None:
+    added = ledger.add(claimed())
+    assert added is not None
+    assert ledger.find("order-17") == added
+    assert replace(added, version="") == claimed()
+
+
+def test_what_was_never_added_is_not_found(ledger: Ledger) -> None:
+    assert ledger.find("order-17") is None
+    assert ledger.history("order-17") == []
+
+
+@pytest.mark.parametrize("message_id", UNUSUAL_IDS)
+def test_every_id_that_an_app_may_give_can_be_kept(ledger: Ledger, message_id: str) -> None:
+    added = ledger.add(claimed(message_id))
+    assert ledger.find(message_id) == added
+    assert [change.number for change in ledger.history(message_id)] == [1]
+
+
+def test_ids_that_differ_in_case_are_two_messages(ledger: Ledger) -> None:
+    assert ledger.add(claimed("a"))
+    assert ledger.find("A") is None
+    assert ledger.add(claimed("A", by="queue-id-2"))
+
+
+def test_an_id_is_taken_once(ledger: Ledger) -> None:
+    first = ledger.add(claimed(by="queue-id-1"))
+    assert ledger.add(claimed(by="queue-id-2")) is None
+    assert ledger.find("order-17") == first
+
+
+def test_an_update_changes_the_entry_and_its_version(ledger: Ledger) -> None:
+    first = ledger.add(claimed())
+    assert first is not None
+    updated = ledger.update(first.evolve(State.ACCEPTED, now=NOON, reply="250 2.0.0 OK", claimed_by=None))
+    assert updated is not None
+    assert updated.version != first.version
+    assert ledger.find("order-17") == updated
+
+
+def test_what_an_update_leaves_out_is_gone(ledger: Ledger) -> None:
+    first = ledger.add(claimed())
+    assert first is not None
+    ledger.update(first.evolve(State.ACCEPTED, now=NOON, claimed_by=None, lease_until=None))
+    found = ledger.find("order-17")
+    assert found is not None
+    assert (found.claimed_by, found.lease_until, found.due_at) == (None, None, None)
+
+
+def test_an_update_of_an_old_version_is_refused_and_changes_nothing(ledger: Ledger) -> None:
+    first = ledger.add(claimed())
+    assert first is not None
+    winner = ledger.update(first.evolve(State.ACCEPTED, now=NOON, reply="250 2.0.0 OK"))
+    assert ledger.update(first.evolve(State.REJECTED, now=NOON, reply="550 5.1.1 no")) is None
+    assert ledger.find("order-17") == winner
+    assert [change.state for change in ledger.history("order-17")] == [State.SENDING, State.ACCEPTED]
+
+
+def test_an_update_of_what_is_not_there_is_refused(ledger: Ledger) -> None:
+    other = ledger.add(claimed("another"))
+    assert other is not None
+    moved = replace(other, id="order-17")
+    assert ledger.update(moved.evolve(State.ACCEPTED, now=NOON)) is None
+    assert ledger.find("order-17") is None
+
+
+def test_an_add_that_is_repeated_because_its_answer_was_lost_counts_as_ours(ledger: Ledger) -> None:
+    first = ledger.add(claimed())
+    assert first is not None
+    assert ledger.add(claimed()) == first
+    assert len(ledger.history("order-17")) == 1
+
+
+def test_an_update_that_is_repeated_because_its_answer_was_lost_counts_as_ours(ledger: Ledger) -> None:
+    first = ledger.add(claimed())
+    assert first is not None
+    settled = first.evolve(State.ACCEPTED, now=NOON, reply="250 2.0.0 OK")
+    written = ledger.update(settled)
+    assert written is not None
+    assert ledger.update(settled) == written
+    assert len(ledger.history("order-17")) == 2
+
+
+def test_of_many_that_add_one_id_at_once_one_wins(ledger: Ledger) -> None:
+    ledger.add(claimed("makes-the-table"))
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(lambda n: ledger.add(claimed(by=f"queue-id-{n}")), range(8)))
+    (winner,) = [entry for entry in added if entry]
+    assert ledger.find("order-17") == winner
+
+
+def test_of_many_that_update_one_version_at_once_one_wins(ledger: Ledger) -> None:
+    first = ledger.add(claimed())
+    assert first is not None
+
+    def take(number: int) -> Entry | None:
+        return ledger.update(
+            first.evolve(State.SENDING, now=NOON, claimed_by=Delivery(f"queue-id-{number}", 2))
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        updated = list(threads.map(take, range(8)))
+    (winner,) = [entry for entry in updated if entry]
+    assert ledger.find("order-17") == winner
+    assert len(ledger.history("order-17")) == 2
+
+
+def test_many_threads_may_make_the_ledger_at_once(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(lambda n: ledger.add(claimed(f"order-{n}")), range(8)))
+    assert all(added)
+
+
+def test_the_history_tells_every_change_in_order(ledger: Ledger) -> None:
+    entry = ledger.add(claimed())
+    for number in range(1, 13):
+        assert entry is not None
+        now = NOON + timedelta(minutes=number)
+        entry = ledger.update(waiting(entry, reason=f"wait {number}", now=now, jitter=0.5, body=b"{}"))
+        assert entry is not None
+        entry = ledger.update(entry.evolve(State.SENDING, now=now, attempts=number))
+    history = ledger.history("order-17")
+    assert [change.number for change in history] == list(range(1, 26))
+    assert history[1] == Change(2, NOON + timedelta(minutes=1), State.DEFERRED, 0, "", "wait 1")
+    assert history[2] == Change(3, NOON + timedelta(minutes=1), State.SENDING, 2, "", "wait 1")
+    assert history[-1].attempt == 13
+
+
+def test_the_history_of_one_message_holds_nothing_of_another(ledger: Ledger) -> None:
+    ledger.add(claimed("order-1"))
+    ledger.add(claimed("order-11"))
+    assert len(ledger.history("order-1")) == 1
+
+
+def test_the_largest_body_that_a_queue_carries_can_be_kept(ledger: Ledger) -> None:
+    body = bytes(range(256)) * 256
+    entry = ledger.add(replace(claimed(), body=body, reason="ü" * 1_000))
+    assert entry is not None
+    found = ledger.find("order-17")
+    assert found is not None
+    assert found.body == body
+
+
+@pytest.mark.parametrize("state", list(State), ids=lambda state: state.value)
+def test_every_state_can_be_kept(ledger: Ledger, state: State) -> None:
+    ledger.add(replace(claimed(), state=state))
+    found = ledger.find("order-17")
+    assert found is not None
+    assert found.state is state
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+@given(
+    reason=st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    reply=st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    body=st.binary(max_size=300),
+    moment=st.datetimes(min_value=NOON.replace(tzinfo=None), timezones=st.just(UTC)),
+)
+def test_any_text_octets_and_time_come_back_as_they_were(
+    ledger: Ledger, reason: str, reply: str, body: bytes, moment: datetime
+) -> None:
+    message_id = str(uuid.uuid4())
+    made = refusal(message_id=message_id, content_hash="", sender="noreply", reason=reason, now=NOON)
+    entry = replace(made, reply=reply, body=body, due_at=moment)
+    added = ledger.add(entry)
+    found = ledger.find(message_id)
+    assert added == found
+    assert found is not None
+    assert replace(found, version="") == entry
+
+
+def test_check_is_content_with_a_ledger_that_answers(ledger: Ledger) -> None:
+    ledger.check()

@@ -1,0 +1,144 @@
+"""The stack from where its users stand: a storage client, a browser, the inbox, the log."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import uuid
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient
+from azure.storage.queue import QueueClient
+
+from local.microsoft.controls import Controls
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+_TIMEOUT_SECONDS = 30
+
+
+def new_id(what: str) -> str:
+    """Return an id that no other test uses."""
+    return f"{what}-{uuid.uuid4().hex[:12]}"
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One message as the mail server accepted it."""
+
+    mail_from: str
+    rcpt_to: list[str]
+    auth_user: str
+    raw: bytes
+
+    @property
+    def content(self) -> EmailMessage:
+        return message_from_bytes(self.raw, policy=policy.default)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything that a test does with the stack."""
+
+    facts: dict[str, Any]
+
+    # Apps.
+
+    def put(self, message: dict[str, Any] | str, *, queue: str = "outbox", **options: Any) -> str:
+        """
+        Put a message on a queue as an app does, and return the queue message's id.
+
+        ``options`` are the queue client's own.
+        """
+        text = message if isinstance(message, str) else json.dumps(message)
+        with QueueClient.from_connection_string(self.facts["storage"], queue, **options) as client:
+            return str(client.send_message(text).id)
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages are on a queue, hidden ones too."""
+        with QueueClient.from_connection_string(self.facts["storage"], queue) as client:
+            try:
+                return client.get_queue_properties().approximate_message_count or 0
+            except ResourceNotFoundError:
+                return 0
+
+    # Operators.
+
+    def entry(self, message_id: str) -> dict[str, Any]:
+        """Return a message's row of the ledger, empty where there is none."""
+        with TableClient.from_connection_string(self.facts["storage"], "ledger") as table:
+            try:
+                return dict(table.get_entity(message_id, "message"))
+            except ResourceNotFoundError:
+                return {}
+
+    def until(self, message_id: str, *states: str, seconds: float = 30) -> dict[str, Any]:
+        """Wait until a message is in one of these states and return its row."""
+
+        def found() -> dict[str, Any]:
+            entry = self.entry(message_id)
+            return entry if entry.get("state") in states else {}
+
+        return eventually(
+            found, seconds=seconds, said=lambda: f"{self.entry(message_id)}\n{self.log()[-4000:]}"
+        )
+
+    def log(self) -> str:
+        """Return what the Functions host has said."""
+        return Path(self.facts["folder"], "host.log").read_text(encoding="utf-8")
+
+    def line(self, words: str) -> str:
+        """Wait for the one line of the log that holds these words."""
+
+        def found() -> list[str]:
+            return [line for line in self.log().splitlines() if words in line]
+
+        lines = eventually(found, said=lambda: f"{words}\n{self.log()[-4000:]}")
+        assert len(lines) == 1
+        return lines[0]
+
+    # The mail server.
+
+    def mails(self, subject: str) -> list[Mail]:
+        """Return the accepted messages with this subject."""
+        found = self.get(f"{self.facts['inbox']}/messages.json").json()
+        mails = [
+            Mail(each["mail_from"], each["rcpt_to"], each["auth_user"], base64.b64decode(each["raw"]))
+            for each in found
+        ]
+        return [mail for mail in mails if mail.content["Subject"] == subject]
+
+    # People with a browser, and strangers.
+
+    def session(self) -> requests.Session:
+        """Return a browser without a screen: cookies, and trust in the stack's CA."""
+        session = requests.Session()
+        session.trust_env = False
+        session.verify = self.facts["ca_file"]
+        return session
+
+    def get(self, url: str, **options: Any) -> requests.Response:
+        """Visit an address, or a path of the app, and follow no redirect."""
+        whole = url if "://" in url else f"{self.facts['functions']}{url}"
+        with self.session() as session:
+            return session.get(whole, timeout=_TIMEOUT_SECONDS, allow_redirects=False, **options)
+
+    # Administrators of the stand-ins.
+
+    @property
+    def control(self) -> Controls:
+        context = ssl.create_default_context(cafile=self.facts["ca_file"])
+        return Controls(self.facts["identity"], self.facts["vault"], self.facts["inbox"], context)
+
+    def secrets(self) -> dict[str, Any]:
+        """Return what the vault tells of its secrets without telling them."""
+        found: dict[str, Any] = self.control.vault()["secrets"]
+        return found

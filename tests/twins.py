@@ -1,0 +1,376 @@
+"""
+In-memory twins of what the workflows need of the world.
+
+``tests/contracts`` holds those that keep something to the same suite as the adapters they stand for; the
+others play what a test writes down for them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.table_ledger import Change
+from shared.core.delivery import State
+from shared.core.oauth import (
+    PROFILE_SCOPE,
+    SMTP_SCOPE,
+    AccessToken,
+    Account,
+    Grant,
+    PendingConsent,
+    Picture,
+    RefreshOutcome,
+)
+from shared.core.smtp import Envelope, Phase, Reply, Submission
+from shared.grants import Renewal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from shared.core.delivery import Entry
+    from shared.core.sender import Sender
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A time that passes when a test says so."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, passed: timedelta) -> None:
+        self.now += passed
+
+
+class Crash(Exception):  # noqa: N818 - it stands for the end of a process, not for an error
+    """The process ends here."""
+
+
+class MemoryLedger:
+    """The ledger; ``before`` and ``after`` are called with the name of each write, and may raise."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._history: dict[str, list[Change]] = {}
+        self._lock = threading.Lock()
+        self._versions = 0
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
+
+    def find(self, message_id: str) -> Entry | None:
+        with self._lock:
+            return self._entries.get(message_id)
+
+    def add(self, entry: Entry) -> Entry | None:
+        self.before("add")
+        with self._lock:
+            known = self._entries.get(entry.id)
+            written = self._write(entry) if known is None else self._same(known, entry)
+        self.after("add")
+        return written
+
+    def update(self, entry: Entry) -> Entry | None:
+        self.before("update")
+        with self._lock:
+            known = self._entries.get(entry.id)
+            if known is None:
+                written = None
+            elif known.version == entry.version:
+                written = self._write(entry)
+            else:
+                written = self._same(known, entry)
+        self.after("update")
+        return written
+
+    def history(self, message_id: str) -> list[Change]:
+        with self._lock:
+            return list(self._history.get(message_id, ()))
+
+    def check(self) -> None:
+        self.before("check")
+
+    def remove(self, message_id: str) -> None:
+        with self._lock:
+            del self._entries[message_id]
+
+    def only(self) -> Entry:
+        """Return the one entry there is."""
+        (entry,) = self._entries.values()
+        return entry
+
+    def ids(self) -> set[str]:
+        return set(self._entries)
+
+    def _write(self, entry: Entry) -> Entry:
+        self._versions += 1
+        written = replace(entry, version=f"version-{self._versions}")
+        self._entries[entry.id] = written
+        attempt = entry.attempt if entry.state is State.SENDING else entry.attempts
+        change = Change(entry.changes, entry.updated_at, entry.state, attempt, entry.reply, entry.reason)
+        self._history.setdefault(entry.id, []).append(change)
+        return written
+
+    @staticmethod
+    def _same(known: Entry, entry: Entry) -> Entry | None:
+        return known if replace(known, version=entry.version) == entry else None
+
+
+@dataclass(frozen=True)
+class Put:
+    """One message as it was put on the outbox."""
+
+    text: str
+    delay: timedelta
+
+
+class MemoryOutbox:
+    """The outbox; ``before`` is called before each put, and may raise."""
+
+    def __init__(self) -> None:
+        self.puts: list[Put] = []
+        self.before: Callable[[str], object] = lambda _: None
+
+    def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
+        self.before("put")
+        self.puts.append(Put(text, delay))
+
+
+class MemoryLeases:
+    """Leases, by a clock."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._held: dict[str, tuple[str, datetime]] = {}
+        self._lock = threading.Lock()
+        self._marks = 0
+
+    def acquire(self, name: str, duration: timedelta) -> str:
+        with self._lock:
+            _, until = self._held.get(name, ("", None))
+            if until is not None and until > self._clock():
+                return ""
+            self._marks += 1
+            mark = f"mark-{self._marks}"
+            self._held[name] = (mark, self._clock() + duration)
+            return mark
+
+    def release(self, name: str, mark: str) -> None:
+        with self._lock:
+            if self._held.get(name, ("", None))[0] == mark:
+                del self._held[name]
+
+
+class MemoryConsents:
+    """Pending consents."""
+
+    def __init__(self) -> None:
+        self._pending: dict[str, PendingConsent] = {}
+        self._lock = threading.Lock()
+        self._made = 0
+
+    def begin(self, *, state: str, sender: str, flow: str, expires_at: datetime) -> str:
+        with self._lock:
+            key = f"key-of-{len(self._pending)}"
+            self._pending.setdefault(state, PendingConsent(sender, expires_at, "", flow, state, key, "0"))
+            return key
+
+    def find(self, *, state: str, key: str) -> PendingConsent | None:
+        with self._lock:
+            found = self._pending.get(state)
+            return found if found and found.key == key else None
+
+    def use_up(self, pending: PendingConsent, *, outcome: str) -> PendingConsent | None:
+        with self._lock:
+            known = self._pending.get(pending.state)
+            if known is None or known.version != pending.version:
+                return None
+            used = replace(known, outcome=outcome, flow="", version=str(int(known.version) + 1))
+            self._pending[pending.state] = used
+            return used
+
+    def sweep(self, now: datetime) -> int:
+        with self._lock:
+            expired = [state for state, pending in self._pending.items() if pending.expires_at < now]
+            for state in expired:
+                del self._pending[state]
+            return len(expired)
+
+
+class MemoryGrants:
+    """The vault's grants. ``loading`` and ``storing`` are called first, and may raise or wait."""
+
+    def __init__(self, **grants: Grant) -> None:
+        self.grants = dict(grants)
+        self.loading: Callable[[], object] = lambda: None
+        self.storing: Callable[[], object] = lambda: None
+
+    def load_grant(self, sender: str) -> Grant | None:
+        self.loading()
+        return self.grants.get(sender)
+
+    def store_grant(self, sender: str, grant: Grant) -> None:
+        self.storing()
+        self.grants[sender] = grant
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What the mail server was handed."""
+
+    sender: str
+    token: AccessToken
+    envelope: Envelope
+    mime: bytes
+    smtputf8: bool
+
+
+ACCEPTED = Submission(Phase.DONE, Reply(250, ("2.0.0 OK <1@contoso.com> [Hostname=AM0PR02MB1234]",)))
+
+
+class ScriptedMailer:
+    """Answers as the script says, and with yes when it has ended; what is an exception is raised."""
+
+    def __init__(self, *script: Submission | BaseException) -> None:
+        self.script: list[Submission | BaseException] = list(script)
+        self.submitted: list[Submitted] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def submit(
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: bytes, *, smtputf8: bool
+    ) -> Submission:
+        self.submitted.append(Submitted(sender.name, token, envelope, mime, smtputf8))
+        self.meanwhile()
+        answer = self.script.pop(0) if self.script else ACCEPTED
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class ScriptedTokens:
+    """Gives a new token each time one is refused; an exception in the script is raised instead."""
+
+    def __init__(self, *script: BaseException | None) -> None:
+        self.script: list[BaseException | None] = list(script)
+        self.given = 1
+        self.asked = 0
+
+    def token(self, sender: Sender) -> AccessToken:
+        self._next()
+        return self._token(sender)
+
+    def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
+        self._next()
+        assert refused == self._token(sender)
+        self.given += 1
+        return self._token(sender)
+
+    def _next(self) -> None:
+        self.asked += 1
+        error = self.script.pop(0) if self.script else None
+        if error is not None:
+            raise error
+
+    def _token(self, sender: Sender) -> AccessToken:
+        return AccessToken(sender.mailbox, f"canary-access-token-{self.given}", NOON + timedelta(hours=1))
+
+
+def grant(
+    mailbox: str = "noreply@contoso.com",
+    *,
+    number: int = 1,
+    at: datetime = NOON,
+    life: timedelta = timedelta(hours=1),
+) -> Grant:
+    """Return a grant as it is after the ``number``-th token."""
+    account = Account(
+        mailbox, "11111111-2222-4333-8444-555555555555", f"oid-of-{mailbox}", "Contoso Somebody"
+    )
+    return Grant(
+        account=account,
+        scopes=(SMTP_SCOPE,),
+        consented_at=at,
+        refreshed_at=at,
+        expires_at=at + life,
+        refresh_token=f"canary-refresh-token-{number}",
+        access_token=f"canary-access-token-{number}",
+    )
+
+
+class ScriptedProvider:
+    """An OAuth 2 service that signs in whoever the test says; ``failing`` is raised where it is set."""
+
+    def __init__(self) -> None:
+        self.account = "noreply@contoso.com"
+        self.scopes: Sequence[str] = (SMTP_SCOPE,)
+        self.begun: list[dict[str, Any]] = []
+        self.completed: list[Mapping[str, Any]] = []
+        self.refreshed: list[Grant] = []
+        self.pictures: dict[str, Picture] = {}
+        self.failing: dict[str, BaseException] = {}
+        self.refreshing: Callable[[], object] = lambda: None
+
+    def begin(self, *, redirect_uri: str, account: str) -> dict[str, Any]:
+        self._fail("begin")
+        number = len(self.begun) + 1
+        state = f"state-{number}"
+        flow = {
+            "auth_uri": f"https://login.example/authorize?state={state}&login_hint={account}",
+            "state": state,
+            "redirect_uri": redirect_uri,
+            "code_verifier": f"canary-code-verifier-{number}",
+            "scope": [SMTP_SCOPE, PROFILE_SCOPE],
+        }
+        self.begun.append(flow)
+        return flow
+
+    def complete(self, flow: Mapping[str, Any], answer: Mapping[str, str], *, now: datetime) -> Grant:
+        self.completed.append(flow)
+        self._fail("complete")
+        assert flow["state"] == answer["state"]
+        return replace(grant(self.account, at=now), scopes=tuple(self.scopes))
+
+    def picture(self, grant: Grant, *, now: datetime) -> tuple[Picture | None, Grant]:
+        rotated = replace(grant, refresh_token="canary-refresh-token-2", refreshed_at=now)
+        return self.pictures.get(grant.account.username), rotated
+
+    def refresh(self, grant: Grant, *, now: datetime) -> Grant:
+        self.refreshing()
+        self.refreshed.append(grant)
+        self._fail("refresh")
+        number = len(self.refreshed) + 1
+        return grant.refreshed(
+            access_token=f"canary-access-token-{number}",
+            refresh_token=f"canary-refresh-token-{number}",
+            expires_at=now + timedelta(hours=1),
+            now=now,
+        )
+
+    def flow(self, number: int = -1) -> dict[str, Any]:
+        """Return what was begun, as it comes back from storage."""
+        found: dict[str, Any] = json.loads(json.dumps(self.begun[number]))
+        return found
+
+    def _fail(self, step: str) -> None:
+        if step in self.failing:
+            raise self.failing[step]
+
+
+@dataclass
+class ScriptedKeeper:
+    """What ``upkeep`` gets for each sender; a token that is still fresh where nothing is written down."""
+
+    renewals: dict[str, Renewal] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def renew(self, sender: Sender) -> Renewal:
+        self.asked.append(sender.name)
+        fresh = Renewal(RefreshOutcome.STILL_FRESH, NOON + timedelta(hours=1))
+        return self.renewals.get(sender.name, fresh)

@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shared.core.oauth import SMTP_SCOPE, Picture
+from shared.errors import ConsentRequiredError, CredentialError, TokenUnavailableError
+from shared.workflows.consent import PENDING_FOR, Begun, ConsentTools, Ended, Outcome, finish, start
+from tests.twins import NOON, Clock, Crash, MemoryConsents, MemoryGrants, ScriptedProvider, grant
+from tests.workflows.conftest import SENDERS, lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REDIRECT_URI = "https://mail.contoso.com/api/oauth/redirect"
+UNREACHABLE = TokenUnavailableError("the provider could not be asked: ConnectionError; it is tried again")
+
+
+class Desk:
+    """An app that can be signed in to, and browsers with their cookies."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.provider = ScriptedProvider()
+        self.pending = MemoryConsents()
+        self.grants = MemoryGrants()
+        self.senders = dict(SENDERS)
+
+    @property
+    def tools(self) -> ConsentTools:
+        return ConsentTools(
+            provider=lambda _: self.provider,
+            pending=self.pending,
+            grants=self.grants,
+            senders=self.senders,
+            redirect_uri=REDIRECT_URI,
+            clock=self.clock,
+        )
+
+    def browser(self, sender: str = "noreply") -> Browser:
+        begun = start(self.tools, sender)
+        assert isinstance(begun, Begun)
+        (state,) = parse_qs(urlsplit(begun.url).query)["state"]
+        return Browser(self, state, {begun.cookie_name: begun.cookie_value})
+
+
+class Browser:
+    """A browser in which a sign-in was begun."""
+
+    def __init__(self, desk: Desk, state: str, cookies: dict[str, str]) -> None:
+        self.desk = desk
+        self.state = state
+        self.cookies = cookies
+
+    def comes_back(self, **changes: str) -> Ended:
+        answer = {"state": self.state, "code": "canary-code"} | changes
+        return finish(self.desk.tools, answer, self.cookies)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# The way that it should go.
+
+
+def test_a_sign_in_goes_to_the_provider_with_the_account_that_is_asked_for(desk: Desk) -> None:
+    begun = start(desk.tools, "reports")
+    assert isinstance(begun, Begun)
+    assert begun.url.endswith("&login_hint=svc-mail@contoso.com")
+    assert desk.provider.begun[0]["redirect_uri"] == REDIRECT_URI
+
+
+def test_whoever_comes_back_as_expected_is_connected(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.provider.pictures["noreply@contoso.com"] = Picture("image/png", b"a picture")
+    ended = desk.browser().comes_back()
+    assert (ended.outcome, ended.sender, ended.expected) == (
+        Outcome.CONNECTED,
+        "noreply",
+        "noreply@contoso.com",
+    )
+    assert ended.account == grant().account
+    assert ended.picture == Picture("image/png", b"a picture")
+    assert lines(caplog) == [
+        ("INFO", "consent-begun", "a sign-in for noreply was begun"),
+        ("INFO", "sender-connected", "noreply is connected as noreply@contoso.com"),
+    ]
+
+
+def test_the_refresh_token_that_came_with_the_picture_is_the_one_that_is_kept(desk: Desk) -> None:
+    desk.browser().comes_back()
+    assert desk.grants.grants["noreply"].refresh_token == "canary-refresh-token-2"
+
+
+def test_an_account_without_a_picture_is_connected_all_the_same(desk: Desk) -> None:
+    ended = desk.browser().comes_back()
+    assert (ended.outcome, ended.picture) == (Outcome.CONNECTED, None)
+
+
+def test_the_name_of_the_account_has_no_case(desk: Desk) -> None:
+    desk.provider.account = "NoReply@Contoso.com"
+    assert desk.browser().comes_back().outcome is Outcome.CONNECTED
+
+
+def test_for_another_mailbox_the_service_account_signs_in(desk: Desk) -> None:
+    desk.provider.account = "svc-mail@contoso.com"
+    assert desk.browser("reports").comes_back().outcome is Outcome.CONNECTED
+    assert set(desk.grants.grants) == {"reports"}
+
+
+def test_a_scope_may_come_without_its_resource(desk: Desk) -> None:
+    desk.provider.scopes = ("openid", "smtp.send")
+    assert desk.browser().comes_back().outcome is Outcome.CONNECTED
+
+
+def test_consent_again_replaces_the_grant(desk: Desk) -> None:
+    desk.browser().comes_back()
+    desk.clock.advance(timedelta(days=30))
+    assert desk.browser().comes_back().outcome is Outcome.CONNECTED
+    assert desk.grants.grants["noreply"].consented_at == NOON + timedelta(days=30)
+
+
+# A second visit.
+
+
+def test_a_reload_and_the_back_button_change_nothing(desk: Desk) -> None:
+    browser = desk.browser()
+    browser.comes_back()
+    stored = desk.grants.grants["noreply"]
+    for _ in range(3):
+        again = browser.comes_back()
+        assert (again.outcome, again.account) == (Outcome.ALREADY_CONNECTED, stored.account)
+    assert desk.grants.grants["noreply"] is stored
+    assert len(desk.provider.completed) == 1
+
+
+def test_a_reload_after_the_grant_was_taken_away_does_not_say_connected(desk: Desk) -> None:
+    browser = desk.browser()
+    browser.comes_back()
+    desk.grants.grants.clear()
+    assert browser.comes_back().outcome is Outcome.USED
+
+
+def test_a_reload_while_the_vault_is_down_gets_a_page(desk: Desk) -> None:
+    browser = desk.browser()
+    browser.comes_back()
+
+    def down() -> None:
+        raise TokenUnavailableError("cannot read the secret grant-noreply: HttpResponseError 503")
+
+    desk.grants.loading = down
+    assert browser.comes_back().outcome is Outcome.UNAVAILABLE
+
+
+def test_a_sign_in_that_failed_works_no_second_time(desk: Desk) -> None:
+    browser = desk.browser()
+    desk.provider.account = "admin@contoso.com"
+    assert browser.comes_back().outcome is Outcome.WRONG_ACCOUNT
+    desk.provider.account = "noreply@contoso.com"
+    assert browser.comes_back().outcome is Outcome.USED
+    assert desk.grants.grants == {}
+
+
+def test_a_sign_in_whose_exchange_crashed_works_no_second_time(desk: Desk) -> None:
+    browser = desk.browser()
+    desk.provider.failing["complete"] = Crash()
+    with pytest.raises(Crash):
+        browser.comes_back()
+    desk.provider.failing.clear()
+    assert browser.comes_back().outcome is Outcome.USED
+    assert desk.browser().comes_back().outcome is Outcome.CONNECTED
+
+
+def test_of_two_that_come_back_at_once_one_is_exchanged(desk: Desk) -> None:
+    browser = desk.browser()
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = [ended.outcome for ended in threads.map(lambda _: browser.comes_back(), range(8))]
+    assert outcomes.count(Outcome.CONNECTED) == 1
+    assert set(outcomes) <= {Outcome.CONNECTED, Outcome.ALREADY_CONNECTED, Outcome.USED}
+    assert len(desk.provider.completed) == 1
+
+
+def test_two_tabs_of_one_browser_both_work(desk: Desk) -> None:
+    first, second = desk.browser("noreply"), desk.browser("noreply")
+    both = first.cookies | second.cookies
+    first.cookies = second.cookies = both
+    assert second.comes_back().outcome is Outcome.CONNECTED
+    assert first.comes_back().outcome is Outcome.CONNECTED
+
+
+# Strangers, and what goes wrong.
+
+
+def nothing(browser: Browser) -> Ended:
+    return finish(browser.desk.tools, {}, browser.cookies)
+
+
+def no_cookie(browser: Browser) -> Ended:
+    browser.cookies = {}
+    return browser.comes_back()
+
+
+def a_made_up_cookie(browser: Browser) -> Ended:
+    browser.cookies = dict.fromkeys(browser.cookies, "made-up")
+    return browser.comes_back()
+
+
+def anothers_cookie(browser: Browser) -> Ended:
+    other = browser.desk.browser()
+    browser.cookies = dict(zip(browser.cookies, other.cookies.values(), strict=True))
+    return browser.comes_back()
+
+
+def a_forged_state(browser: Browser) -> Ended:
+    return browser.comes_back(state="forged")
+
+
+def an_empty_state(browser: Browser) -> Ended:
+    return browser.comes_back(state="")
+
+
+def anothers_state(browser: Browser) -> Ended:
+    return browser.comes_back(state=browser.desk.browser().state)
+
+
+def an_error_for_a_sign_in_that_is_not_his(browser: Browser) -> Ended:
+    browser.cookies = {}
+    return browser.comes_back(error="access_denied")
+
+
+def a_sender_that_is_gone(browser: Browser) -> Ended:
+    del browser.desk.senders["noreply"]
+    return browser.comes_back()
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        nothing,
+        no_cookie,
+        a_made_up_cookie,
+        anothers_cookie,
+        a_forged_state,
+        an_empty_state,
+        anothers_state,
+        an_error_for_a_sign_in_that_is_not_his,
+        a_sender_that_is_gone,
+    ],
+)
+def test_a_stranger_gets_no_further_than_the_first_step(
+    desk: Desk, visit: Callable[[Browser], Ended], caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = visit(desk.browser())
+    assert ended == Ended(Outcome.NOT_BEGUN)
+    assert desk.grants.grants == {}
+    assert desk.provider.completed == []
+    assert lines(caplog)[-1] == ("WARNING", "consent-refused", "a sign-in changed nothing: not-begun")
+
+
+def test_a_stranger_does_not_use_up_somebody_elses_sign_in(desk: Desk) -> None:
+    browser = desk.browser()
+    cookies = browser.cookies
+    for visit in (no_cookie, a_made_up_cookie, an_error_for_a_sign_in_that_is_not_his):
+        visit(browser)
+    browser.cookies = cookies
+    assert browser.comes_back().outcome is Outcome.CONNECTED
+
+
+def test_a_sign_in_may_take_as_long_as_a_person_needs_and_no_longer(desk: Desk) -> None:
+    late, in_time = desk.browser(), desk.browser()
+    desk.clock.advance(PENDING_FOR - timedelta(seconds=1))
+    assert in_time.comes_back().outcome is Outcome.CONNECTED
+    desk.clock.advance(timedelta(seconds=1))
+    assert late.comes_back().outcome is Outcome.EXPIRED
+    assert len(desk.provider.completed) == 1
+
+
+def test_a_no_is_taken_and_its_number_kept(desk: Desk) -> None:
+    ended = desk.browser().comes_back(
+        error="access_denied", error_description="AADSTS65004: User declined to consent to access the app."
+    )
+    assert (ended.outcome, ended.code) == (Outcome.DECLINED, "AADSTS65004")
+    assert desk.provider.completed == []
+    assert desk.grants.grants == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "code"),
+    [
+        ("consent_required", "", "consent_required"),
+        ("<script>alert(1)</script>", "", "unknown"),
+        ("access_denied", "<b>AADSTS1</b>", "access_denied"),
+        ("access_denied", "AADSTS" + "9" * 40, "access_denied"),
+        ("x" * 5_000, "y" * 5_000, "unknown"),
+    ],
+)
+def test_of_what_the_browser_says_only_words_and_numbers_are_used(
+    desk: Desk, error: str, description: str, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = desk.browser().comes_back(error=error, error_description=description)
+    assert (ended.outcome, ended.code) == (Outcome.DECLINED, code)
+    assert lines(caplog)[-1][2] == f"a sign-in for noreply changed nothing: declined ({code})"
+
+
+def test_another_account_is_turned_away_and_named(desk: Desk) -> None:
+    desk.provider.account = "admin@contoso.com"
+    ended = desk.browser().comes_back()
+    assert (ended.outcome, ended.expected) == (Outcome.WRONG_ACCOUNT, "noreply@contoso.com")
+    assert ended.account is not None
+    assert ended.account.username == "admin@contoso.com"
+    assert desk.grants.grants == {}
+
+
+@pytest.mark.parametrize("scopes", [(), ("openid", "profile"), ("https://outlook.office.com/IMAP.Send",)])
+def test_a_scope_that_mail_needs_and_was_not_granted_is_named(desk: Desk, scopes: tuple[str, ...]) -> None:
+    desk.provider.scopes = scopes
+    ended = desk.browser().comes_back()
+    assert (ended.outcome, ended.code) == (Outcome.MISSING_SCOPE, SMTP_SCOPE)
+    assert desk.grants.grants == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (UNREACHABLE, Outcome.UNAVAILABLE),
+        (
+            CredentialError("the provider refused: invalid_client AADSTS7000215", code="AADSTS7000215"),
+            Outcome.CREDENTIAL_BROKEN,
+        ),
+        (
+            ConsentRequiredError("the provider refused: invalid_grant AADSTS54005", code="AADSTS54005"),
+            Outcome.REFUSED,
+        ),
+    ],
+    ids=["unreachable", "credential", "code"],
+)
+def test_an_exchange_that_fails_stores_nothing(
+    desk: Desk, error: Exception, outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.provider.failing["complete"] = error
+    ended = desk.browser().comes_back()
+    assert (ended.outcome, ended.code) == (outcome, vars(error)["code"])
+    assert desk.grants.grants == {}
+    assert lines(caplog)[-1][2] == f"a sign-in for noreply changed nothing: {outcome.value} ({error})"
+
+
+def test_a_vault_that_does_not_take_the_grant_is_not_called_connected(desk: Desk) -> None:
+    def down() -> None:
+        raise TokenUnavailableError("cannot write the secret grant-noreply: HttpResponseError 403")
+
+    desk.grants.storing = down
+    browser = desk.browser()
+    assert browser.comes_back().outcome is Outcome.UNAVAILABLE
+    desk.grants.storing = lambda: None
+    assert browser.comes_back().outcome is Outcome.USED
+    assert desk.grants.grants == {}
+
+
+# Beginning.
+
+
+def test_a_sender_that_does_not_exist_begins_nothing(desk: Desk) -> None:
+    assert start(desk.tools, "nobody") == Ended(Outcome.UNKNOWN_SENDER, sender="nobody")
+    assert desk.provider.begun == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (UNREACHABLE, Outcome.UNAVAILABLE),
+        (CredentialError("the vault has no secret"), Outcome.CREDENTIAL_BROKEN),
+    ],
+    ids=["unreachable", "no secret"],
+)
+def test_a_flow_that_cannot_begin_is_a_page_too(desk: Desk, error: Exception, outcome: Outcome) -> None:
+    desk.provider.failing["begin"] = error
+    ended = start(desk.tools, "noreply")
+    assert isinstance(ended, Ended)
+    assert ended.outcome is outcome
+
+
+def test_neither_what_was_begun_nor_what_came_of_it_prints_a_secret(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = start(desk.tools, "noreply")
+    assert isinstance(begun, Begun)
+    browser = Browser(desk, "state-1", {begun.cookie_name: begun.cookie_value})
+    printed = f"{begun!r} {browser.comes_back()!r} {caplog.text}"
+    found = desk.pending.find(state="state-1", key=begun.cookie_value)
+    printed += repr(found) + repr(desk.grants.grants)
+    for secret in ("canary", begun.cookie_value, "state-1"):
+        assert secret not in printed
+
+
+def test_the_flow_is_kept_as_it_was_begun(desk: Desk) -> None:
+    desk.browser().comes_back()
+    assert desk.provider.completed == [json.loads(json.dumps(desk.provider.begun[0]))]
