@@ -8,6 +8,7 @@ others play what a test writes down for them.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -131,6 +132,11 @@ class Put:
     delay: timedelta
 
 
+# XML 1.0 §2.2: what a queue message cannot hold, and 64 KiB of it at most.
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LARGEST_MESSAGE_BYTES = 65_536
+
+
 class MemoryOutbox:
     """The outbox; ``before`` is called before each put, and may raise."""
 
@@ -140,6 +146,8 @@ class MemoryOutbox:
 
     def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
         self.before("put")
+        assert not _NOT_IN_XML.search(text)
+        assert len(text.encode()) <= _LARGEST_MESSAGE_BYTES
         self.puts.append(Put(text, delay))
 
 

@@ -182,7 +182,9 @@ def with_id(body: bytes, message_id: str) -> str:
         named = f'{{"id": {json.dumps(message_id)}{", " if value else ""}'.encode()
         plain = named + plain[1:].lstrip()
     text = plain.decode(errors="surrogateescape")
-    return base64.b64encode(plain).decode() if _NOT_IN_XML.search(text) else text
+    text = base64.b64encode(plain).decode() if _NOT_IN_XML.search(text) else text
+    # With an id it may have grown beyond what a queue takes; it fitted as it came.
+    return text if len(text.encode()) <= LARGEST_BODY_BYTES else body.decode()
 
 
 def read(body: bytes, *, fallback_id: str) -> Message | Waiting:

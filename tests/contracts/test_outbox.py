@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.message import waiting_body, with_id
@@ -42,12 +43,18 @@ def test_a_delay_beyond_the_services_limit_is_cut(outbox: Queue) -> None:
 
 
 @ANY_QUEUE
-@given(text=st.text(max_size=200))
-def test_any_text_of_a_message_comes_back_as_it_was(outbox: Queue, text: str) -> None:
-    body = json.dumps({"text": text}).encode()
+@given(text=st.text(max_size=200), escaped=st.booleans())
+@example(text="\ufffe\uffff\x7f\x85\u2028", escaped=False)
+@example(text="\ud83d", escaped=True)
+def test_any_text_of_a_message_comes_back_as_it_was(outbox: Queue, text: str, *, escaped: bool) -> None:
+    body = json.dumps({"text": text}, ensure_ascii=escaped).encode(errors="replace")
     outbox.put(with_id(body, "order-17"))
     (found,) = eventually(outbox.visible)
-    assert json.loads(found) == {"id": "order-17", "text": text}
+    assert json.loads(_plain(found)) == {"id": "order-17", **json.loads(body)}
+
+
+def _plain(text: str) -> str:
+    return text if text.startswith("{") else base64.b64decode(text).decode()
 
 
 @ANY_QUEUE

@@ -42,6 +42,18 @@ def test_base64_is_put_back_so_that_it_can_be_read(bench: Bench) -> None:
     assert bench.ledger.ids() == {"queue-id-1"}
 
 
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
+def test_a_message_with_no_room_for_an_id_goes_back_as_it_came(encoded: bool) -> None:  # noqa: FBT001 - a table
+    room = 65_536 * 3 // 4 if encoded else 65_536
+    body = message(id=None, text="")
+    body = message(id=None, text="x" * (room - len(body)))
+    body = base64.b64encode(body) if encoded else body
+    assert len(body) == 65_536
+    text = put_back(body)
+    assert len(text) <= 65_536
+    assert encoded or text == body.decode()
+
+
 @pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"\xff\xfe", b'{"a":', message(text=7)])
 def test_what_is_wrong_with_a_message_is_still_wrong_afterwards(bench: Bench, body: bytes) -> None:
     assert bench.send(put_back(body).encode()) is State.REJECTED
