@@ -173,7 +173,7 @@ class GrantKeeper:
         """
         Fetch and store.
 
-        What the provider gave is used even when storing it fails, for the old refresh token still works.
+        What the provider gave is kept in memory even when storing it fails, and serves from the next call on.
         """
         renewed = self._refresher(sender).refresh(grant, now=self._clock())
         self._kept[sender.name] = renewed

@@ -164,6 +164,8 @@ class Entra:
         """Raise what an OAuth error means; its description is the provider's own and holds no secret."""
         error = result.get("error")
         if not error:
+            if not result.get("access_token"):
+                raise TokenUnavailableError("the provider's answer holds no token; it is tried again")
             return
         code = _code(result)
         if error == "invalid_client":

@@ -39,7 +39,13 @@ class StorageQueue:
         url: str = "",
         credential: Callable[[], TokenCredential] | None = None,
     ) -> None:
-        timeouts: Any = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+        timeouts: Any = {
+            "connection_timeout": _CONNECT_SECONDS,
+            "read_timeout": _READ_SECONDS,
+            # The SDK's own 15 s, 27 s, … outlast the time a host has to stop.
+            "initial_backoff": 1,
+            "increment_base": 2,
+        }
         if connection_string:
             self._client = QueueClient.from_connection_string(connection_string, name, **timeouts)
         else:
