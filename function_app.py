@@ -49,12 +49,14 @@ def dead_letter(message: func.QueueMessage) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule=bindings.upkeep_schedule)
 def upkeep(timer: func.TimerRequest) -> None:
-    """Keep every sender's token fresh."""
+    """Keep every sender's token fresh, then remove what has had its time."""
+    from shared.workflows.sweep import sweep
     from shared.workflows.upkeep import upkeep as run
 
     del timer
     if services.check_settings():
         run(services.upkeep_tools())
+        sweep(services.sweep_tools())
 
 
 @app.route("oauth/start/{sender}", methods=["GET"])
@@ -80,6 +82,16 @@ def oauth_redirect(req: func.HttpRequest) -> func.HttpResponse:
         return _unavailable()
     cookies = req.headers.get("Cookie", "")
     return _answer(consent_routes.finish(services.consent_tools(), services.settings, req.params, cookies))
+
+
+@app.route("schemas/message.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def message_schema(req: func.HttpRequest) -> func.HttpResponse:
+    """Give the JSON Schema of a message, for editors and validators."""
+    from shared.core.message import json_schema
+    from shared.web.responses import public_json
+
+    del req
+    return _answer(public_json(json_schema(), content_type="application/schema+json"))
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -5,11 +5,14 @@ Where things live, in reading order:
 
 - ``core``       decides; pure, so every rule is a table that a test can read
 - ``workflows``  one file for each thing that happens, as numbered steps: ``send``, ``upkeep``, ``consent``,
-  ``dead_letter``, ``health``
+  ``sweep``, ``dead_letter``, ``postpone``, ``health``
+- ``composer``   makes a message ready to go: template, text part, files, limits
 - ``grants``     keeps access tokens usable; sending and upkeep share it
+- ``scribe``     writes down what came of a delivery; ``herald`` puts the events on their queue
 - ``adapters``   the outside world, one system per file
 - ``web``        HTTP requests and pages
 - ``settings``   the environment and mail.toml (``mail_config``), the only readers of either
 - ``services``   builds each adapter once, on first use, and hands the workflows what they need
-- ``errors``     everything that can go wrong in a way we know; ``events`` the words of the log
+- ``errors``     everything that can go wrong in a way we know; ``log_words`` the words of the log;
+  ``ports`` what more than one workflow needs of the world
 """

@@ -6,6 +6,7 @@ Everything that can go wrong in a way we know, as one tree.
     SendoffError
     ├── SettingsError              a setting or mail.toml is missing or wrong; lists all of it
     ├── MessageError               what an app asked for cannot be sent as asked; lists every problem
+    ├── PayloadError               a blob that a message needs is not as it was; it is tried again
     ├── ProtocolError              a server broke SMTP's grammar; the connection is of no more use (core.smtp)
     └── GrantError                 there is no usable access token for a sender
         ├── ConsentRequiredError   a person must sign in (again); carries the code and the consent URL
@@ -58,6 +59,12 @@ class MessageError(SendoffError):
         super().__init__("; ".join(problems))
         self.problems = problems
         self.message_id = message_id
+
+
+class PayloadError(SendoffError):
+    """A file of a message could not be read to its end."""
+
+    retryable = True
 
 
 class GrantError(SendoffError):

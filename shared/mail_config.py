@@ -5,6 +5,7 @@ mail.toml: the services and senders of a deployment, read from their tables with
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,6 +20,9 @@ _NAME = re.compile(r"[A-Za-z0-9-]{1,80}")  # it names a secret in the vault: gra
 _TENANT = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _ENTRA = "https://login.microsoftonline.com"
 _SMTP_HOST = "smtp.office365.com"
+# What ``core.events`` tells only where it is asked for; written here so that indexing the functions does not
+# load it.
+OPT_IN = frozenset({"mail.accepted", "mail.deferred"})
 _LIMITS = (
     "messages_per_minute",
     "connections",
@@ -56,14 +60,21 @@ def single_sender(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"services": {"microsoft": service}, "senders": {"default": sender}}
 
 
-def read(
-    config: Mapping[str, Any], where: str, problems: list[str]
-) -> tuple[Mapping[str, Service], Mapping[str, Sender]]:
+@dataclass(frozen=True, slots=True)
+class MailConfig:
     """
-    Return the services and senders of ``config``, each by its name; what is wrong is added to ``problems``.
+    What mail.toml says: services and senders by their names, and the events that are told beyond the usual.
     """
+
+    services: Mapping[str, Service]
+    senders: Mapping[str, Sender]
+    opted_in: frozenset[str]
+
+
+def read(config: Mapping[str, Any], where: str, problems: list[str]) -> MailConfig:
+    """Return what ``config`` says; what is wrong with it is added to ``problems``."""
     reader = _Reader(where, problems)
-    reader.only(config, "", ("services", "senders"))
+    reader.only(config, "", ("services", "senders", "events"))
     service_tables = reader.tables(config, "services")
     services = {
         name: service for name, table in service_tables.items() if (service := reader.service(name, table))
@@ -74,7 +85,7 @@ def read(
         if (sender := reader.sender(name, table, service_tables))
     }
     reader.one_default(senders)
-    return services, senders
+    return MailConfig(services, senders, reader.events(config.get("events", {})))
 
 
 class _Reader:
@@ -224,6 +235,18 @@ class _Reader:
             else:
                 numbers[key] = value
         return Limits(**numbers)
+
+    def events(self, table: Any) -> frozenset[str]:
+        """Read ``[events]``: which of those that are not told by default are wanted."""
+        known = {kind.removeprefix("mail."): kind for kind in sorted(OPT_IN)}
+        if not isinstance(table, dict):
+            self._wrong("events", "it is not a table")
+            return frozenset()
+        self.only(table, "events", tuple(known))
+        for key, value in table.items():
+            if not isinstance(value, bool):
+                self._wrong(f"events.{key}", "it is neither true nor false")
+        return frozenset(kind for key, kind in known.items() if table.get(key) is True)
 
     def one_default(self, senders: Mapping[str, Sender]) -> None:
         """Note two senders that both want to be the default."""

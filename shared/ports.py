@@ -34,3 +34,11 @@ class Outbox(Protocol):
     def put(self, text: str, *, delay: timedelta) -> None:
         """Put ``text`` on the queue, to be seen after ``delay``."""
         ...
+
+
+class Events(Protocol):
+    """Those who want to know what happens to messages."""
+
+    def tell(self, entry: Entry) -> None:
+        """Tell the present state of a message, where it is one that is told."""
+        ...

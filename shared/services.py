@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from shared import settings as app_settings
 from shared.errors import SettingsError
-from shared.events import Event
+from shared.log_words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azure.core.credentials import TokenCredential
 
+    from shared.adapters.blob_container import BlobContainer
     from shared.adapters.entra import Entra
     from shared.adapters.key_vault import KeyVault
     from shared.adapters.smtp_pool import SmtpPool
@@ -33,15 +34,18 @@ if TYPE_CHECKING:
     from shared.adapters.table_client import Table
     from shared.adapters.table_consents import TableConsents
     from shared.adapters.table_ledger import TableLedger
+    from shared.composer import Composer
     from shared.core.oauth import AccessToken
     from shared.core.sender import Sender
-    from shared.core.smtp import Envelope, Submission
+    from shared.core.smtp import Envelope, Octets, Submission
     from shared.grants import GrantKeeper
+    from shared.herald import Herald
     from shared.settings import Settings
     from shared.workflows.consent import ConsentTools
     from shared.workflows.dead_letter import DeadLetterTools
     from shared.workflows.health import Health
     from shared.workflows.send import SendTools
+    from shared.workflows.sweep import SweepTools
     from shared.workflows.upkeep import UpkeepTools
 
 log = logging.getLogger(__name__)
@@ -70,7 +74,7 @@ class Services:
         except SettingsError as error:
             with self._lock:
                 if not self._said:
-                    log.critical("%s", error, extra={"event": Event.SETTINGS_WRONG})
+                    log.critical("%s", error, extra={"event": Word.SETTINGS_WRONG})
                     self._said = True
             return False
         return True
@@ -79,7 +83,7 @@ class Services:
 
     def send_tools(self) -> SendTools:
         """Return what ``send`` needs."""
-        from shared.workflows.send import SendTools  # noqa: PLC0415 - see the module's docstring
+        from shared.workflows.send import SendTools  # noqa: PLC0415 - as above
 
         settings = self.settings
         return self._once(
@@ -87,6 +91,9 @@ class Services:
             lambda: SendTools(
                 ledger=self.ledger(),
                 outbox=self.outbox(),
+                events=self._herald(),
+                payloads=self._container("mail-payloads"),
+                composer=self._composer(),
                 tokens=self.keeper(),
                 mailer=_PooledMailer(self._pool()),
                 senders=settings.senders,
@@ -100,21 +107,31 @@ class Services:
 
     def upkeep_tools(self) -> UpkeepTools:
         """Return what ``upkeep`` needs."""
-        from shared.workflows.upkeep import UpkeepTools  # noqa: PLC0415 - see the module's docstring
+        from shared.workflows.upkeep import UpkeepTools  # noqa: PLC0415 - as above
 
         settings = self.settings
         return UpkeepTools(
             keeper=self.keeper(),
-            pending=self._consents(),
             senders=settings.senders,
             services=settings.services,
             consent_url=settings.consent_url,
             clock=_now,
         )
 
+    def sweep_tools(self) -> SweepTools:
+        """Return what ``sweep`` needs."""
+        from shared.workflows.sweep import SweepTools  # noqa: PLC0415 - as above
+
+        return SweepTools(
+            pending=self._consents(),
+            ledger=self.ledger(),
+            retention=self.settings.ledger_retention,
+            clock=_now,
+        )
+
     def consent_tools(self) -> ConsentTools:
         """Return what consent needs."""
-        from shared.workflows.consent import ConsentTools  # noqa: PLC0415 - see the module's docstring
+        from shared.workflows.consent import ConsentTools  # noqa: PLC0415 - as above
 
         settings = self.settings
         return ConsentTools(
@@ -128,13 +145,18 @@ class Services:
 
     def dead_letter_tools(self) -> DeadLetterTools:
         """Return what ``dead_letter`` needs."""
-        from shared.workflows.dead_letter import DeadLetterTools  # noqa: PLC0415 - see the module's docstring
+        from shared.workflows.dead_letter import DeadLetterTools  # noqa: PLC0415 - as above
 
-        return DeadLetterTools(ledger=self.ledger(), clock=_now)
+        return DeadLetterTools(
+            ledger=self.ledger(),
+            letters=self._container("mail-dead-letters"),
+            events=self._herald(),
+            clock=_now,
+        )
 
     def health(self) -> Health:
         """Return what ``health`` asks."""
-        from shared.workflows.health import Health  # noqa: PLC0415 - see the module's docstring
+        from shared.workflows.health import Health  # noqa: PLC0415 - as above
 
         return self._once("health", lambda: Health(self.ledger(), _now))
 
@@ -142,30 +164,18 @@ class Services:
 
     def outbox(self) -> StorageQueue:
         """Return the queue that messages come from; needs no other setting than the storage account."""
-        from shared.adapters.storage_queue import StorageQueue  # noqa: PLC0415 - see the module's docstring
-
-        name = app_settings.bindings().outbox
-        storage = self._storage()
-        return self._once(
-            "outbox",
-            lambda: StorageQueue(
-                name,
-                connection_string=storage.connection_string,
-                url=storage.queue_url,
-                credential=lambda: self._credential(storage.identity_client_id),
-            ),
-        )
+        return self._queue(app_settings.bindings().outbox)
 
     def ledger(self) -> TableLedger:
         """Return the record of every message."""
-        from shared.adapters.table_ledger import TABLE, TableLedger  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.table_ledger import TABLE, TableLedger  # noqa: PLC0415 - as above
 
         return self._once("ledger", lambda: TableLedger(self._table(TABLE)))
 
     def keeper(self) -> GrantKeeper:
         """Return the keeper of grants."""
-        from shared.adapters.table_leases import TABLE, TableLeases  # noqa: PLC0415 - see the module's docstring
-        from shared.grants import GrantKeeper  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.table_leases import TABLE, TableLeases  # noqa: PLC0415 - as above
+        from shared.grants import GrantKeeper  # noqa: PLC0415 - as above
 
         return self._once(
             "keeper",
@@ -179,12 +189,12 @@ class Services:
         )
 
     def _consents(self) -> TableConsents:
-        from shared.adapters.table_consents import TABLE, TableConsents  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.table_consents import TABLE, TableConsents  # noqa: PLC0415 - as above
 
         return self._once("consents", lambda: TableConsents(self._table(TABLE)))
 
     def _vault(self) -> KeyVault:
-        from shared.adapters.key_vault import KeyVault  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.key_vault import KeyVault  # noqa: PLC0415 - as above
 
         vault = self.settings.vault
         return self._once(
@@ -198,8 +208,8 @@ class Services:
         )
 
     def _provider(self, sender: Sender) -> Entra:
-        from shared.adapters import graph  # noqa: PLC0415 - see the module's docstring
-        from shared.adapters.entra import Entra  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters import graph  # noqa: PLC0415 - as above
+        from shared.adapters.entra import Entra  # noqa: PLC0415 - as above
 
         service = self.settings.services[sender.service]
         vault = self._vault()
@@ -214,7 +224,7 @@ class Services:
         )
 
     def _pool(self) -> SmtpPool:
-        from shared.adapters.smtp_pool import SmtpPool  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.smtp_pool import SmtpPool  # noqa: PLC0415 - as above
 
         def make() -> SmtpPool:
             pool = SmtpPool()
@@ -225,8 +235,57 @@ class Services:
 
         return self._once("pool", make)
 
+    def _composer(self) -> Composer:
+        from shared.adapters.blob_templates import CONTAINER, BlobTemplates  # noqa: PLC0415 - as above
+        from shared.composer import Composer  # noqa: PLC0415 - as above
+
+        return self._once(
+            "composer",
+            lambda: Composer(
+                payloads=self._container("mail-payloads"),
+                templates=BlobTemplates(self._container(CONTAINER), clock=_now),
+            ),
+        )
+
+    def _herald(self) -> Herald:
+        from shared.herald import Herald  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        queue = self._queue(settings.bindings.events)
+        return self._once(
+            "herald", lambda: Herald(queue, source=settings.public_url, opted_in=settings.opted_in)
+        )
+
+    def _queue(self, name: str) -> StorageQueue:
+        from shared.adapters.storage_queue import StorageQueue  # noqa: PLC0415 - as above
+
+        storage = self._storage()
+        return self._once(
+            f"queue-{name}",
+            lambda: StorageQueue(
+                name,
+                connection_string=storage.connection_string,
+                url=storage.queue_url,
+                credential=lambda: self._credential(storage.identity_client_id),
+            ),
+        )
+
+    def _container(self, name: str) -> BlobContainer:
+        from shared.adapters.blob_container import BlobContainer  # noqa: PLC0415 - as above
+
+        storage = self._storage()
+        return self._once(
+            f"container-{name}",
+            lambda: BlobContainer(
+                name,
+                connection_string=storage.connection_string,
+                url=storage.blob_url,
+                credential=lambda: self._credential(storage.identity_client_id),
+            ),
+        )
+
     def _table(self, name: str) -> Table:
-        from shared.adapters.table_client import Table  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.table_client import Table  # noqa: PLC0415 - as above
 
         storage = self._storage()
         return Table(
@@ -241,7 +300,7 @@ class Services:
 
     def _credential(self, client_id: str) -> TokenCredential:
         """Return the app's identity: the managed one on Azure, a developer's own sign-in elsewhere."""
-        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - see the module's docstring
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - as above
 
         return self._once(
             f"credential-{client_id}",
@@ -264,11 +323,11 @@ class _PooledMailer:
         self._pool = pool
 
     def submit(
-        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: bytes, *, smtputf8: bool
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
     ) -> Submission:
         """Hand one message over on a session of this sender."""
-        from shared.adapters.smtp_pool import Route  # noqa: PLC0415 - see the module's docstring
-        from shared.core.xoauth2 import Credentials  # noqa: PLC0415 - see the module's docstring
+        from shared.adapters.smtp_pool import Route  # noqa: PLC0415 - as above
+        from shared.core.xoauth2 import Credentials  # noqa: PLC0415 - as above
 
         route = Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
         return self._pool.submit(

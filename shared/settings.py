@@ -12,6 +12,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
 
 STORAGE = "AzureWebJobsStorage"
+_LONGEST_DAYS = 3650
 # Azure allows 63 characters, and the host adds "-poison" to some.
 _QUEUE = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,54}[a-z0-9]")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -51,6 +53,7 @@ class Storage:
     connection_string: str = field(default="", repr=False)
     queue_url: str = ""
     table_url: str = ""
+    blob_url: str = ""
     identity_client_id: str = ""
 
 
@@ -72,6 +75,8 @@ class Settings:
     public_url: str
     services: Mapping[str, Service]
     senders: Mapping[str, Sender]
+    opted_in: frozenset[str]
+    ledger_retention: timedelta
     bindings: Bindings
 
     @property
@@ -112,10 +117,20 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path | None = None) 
     public_url = _public_url(environ, problems)
     names = _queues(environ, problems)
     config, where = _mail_config(environ, root or Path(__file__).resolve().parent.parent, problems)
-    services, senders = mail_config.read(config, where, problems) if config is not None else ({}, {})
-    if problems:
+    mail = mail_config.read(config, where, problems) if config is not None else None
+    retention = _days(environ, "LEDGER_RETENTION_DAYS", 30, problems)
+    if problems or mail is None:
         raise SettingsError(tuple(problems))
-    return Settings(storage, vault, public_url, services, senders, names)
+    return Settings(
+        storage=storage,
+        vault=vault,
+        public_url=public_url,
+        services=mail.services,
+        senders=mail.senders,
+        opted_in=mail.opted_in,
+        ledger_retention=retention,
+        bindings=names,
+    )
 
 
 def load_storage(environ: Mapping[str, str] | None = None) -> Storage:
@@ -143,7 +158,7 @@ def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
     urls = {
         kind: environ.get(f"{STORAGE}__{kind}ServiceUri")
         or (f"https://{account}.{kind}.core.windows.net" if account else "")
-        for kind in ("queue", "table")
+        for kind in ("queue", "table", "blob")
     }
     for kind, url in urls.items():
         if not url:
@@ -153,7 +168,9 @@ def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
             )
         elif not mail_config.is_https(url):
             problems.append(f"{STORAGE}: the address of its {kind}s is not an https:// one")
-    return Storage(queue_url=urls["queue"], table_url=urls["table"], identity_client_id=identity)
+    return Storage(
+        queue_url=urls["queue"], table_url=urls["table"], blob_url=urls["blob"], identity_client_id=identity
+    )
 
 
 def _is_connection_string(text: str) -> bool:
@@ -174,6 +191,15 @@ def _development_storage(connection_string: str) -> str:
     return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};" + "".join(
         f"{kind}Endpoint=http://127.0.0.1:{port}/{account};" for kind, port in endpoints.items()
     )
+
+
+def _days(environ: Mapping[str, str], name: str, default: int, problems: list[str]) -> timedelta:
+    text = environ.get(name) or str(default)
+    # Python refuses to read a number of thousands of digits.
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= _LONGEST_DAYS:
+        problems.append(f"{name}: write a number of days from 1 to {_LONGEST_DAYS}")
+        return timedelta(days=default)
+    return timedelta(days=int(text))
 
 
 def _queues(environ: Mapping[str, str], problems: list[str]) -> Bindings:

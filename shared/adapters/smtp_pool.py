@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.adapters.smtp_session import SmtpSession, Timeouts, tls_context
 from shared.core.reply import Verdict, judge
-from shared.core.smtp import Envelope, Phase, Submission, ehlo_command
+from shared.core.smtp import Envelope, Octets, Phase, Submission, ehlo_command
 
 if TYPE_CHECKING:
     import ssl
@@ -142,7 +142,7 @@ class SmtpPool:
         route: Route,
         credentials: Credentials,
         envelope: Envelope,
-        mime: bytes,
+        mime: Octets | bytes,
         *,
         smtputf8: bool = False,
     ) -> Submission:
@@ -237,7 +237,7 @@ class SmtpPool:
         return tuple(stale)
 
     def _over_open_session(
-        self, place: _Place, envelope: Envelope, mime: bytes, *, smtputf8: bool
+        self, place: _Place, envelope: Envelope, mime: Octets | bytes, *, smtputf8: bool
     ) -> Submission | None:
         """Send over the place's session; None, and an empty place, where that one turns out to be dead."""
         if place.rest is None:

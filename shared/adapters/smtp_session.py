@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 from shared.adapters.smtp_wire import LostError, Wire, why
 from shared.core import smtp
-from shared.core.smtp import Envelope, Phase, ProtocolError, Reply, Submission
+from shared.core.smtp import Envelope, Octets, Phase, ProtocolError, Reply, Submission, Whole
 from shared.core.xoauth2 import decode_challenge, initial_response, respond_to_challenge, without_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from shared.core.xoauth2 import Credentials
 
@@ -132,15 +132,21 @@ class SmtpSession:
         session.close()
         return _without_secret(failure, credentials)
 
-    def submit(self, envelope: Envelope, mime: bytes, *, smtputf8: bool = False) -> Submission:
-        """Send one message; afterwards `usable` tells whether the session can carry another."""
+    def submit(self, envelope: Envelope, mime: Octets | bytes, *, smtputf8: bool = False) -> Submission:
+        """
+        Send one message; afterwards `usable` tells whether the session can carry another.
+
+        What raises while `mime` is read is passed on; the message was not complete then, so it was not
+        accepted.
+        """
+        mime = Whole(mime) if isinstance(mime, bytes) else mime
         problem = self._cannot_carry(mime, smtputf8=smtputf8)
         try:
             mail = smtp.mail_command(
                 envelope.mail_from,
-                size=len(mime) if "SIZE" in self._offered else None,
+                size=mime.size if "SIZE" in self._offered else None,
                 smtputf8=smtputf8,
-                eight_bit=not mime.isascii(),
+                eight_bit=mime.eight_bit,
             )
             rcpt = [smtp.rcpt_command(address, smtputf8=smtputf8) for address in envelope.rcpt_to]
         except ValueError as error:
@@ -299,20 +305,20 @@ class SmtpSession:
 
     # -- sending one message --
 
-    def _cannot_carry(self, mime: bytes, *, smtputf8: bool) -> str:
+    def _cannot_carry(self, mime: Octets, *, smtputf8: bool) -> str:
         limit = self._offered.get("SIZE", "")
         if smtputf8 and "SMTPUTF8" not in self._offered:
             return "the message needs SMTPUTF8, which the server does not offer"
-        if not mime.isascii() and "8BITMIME" not in self._offered:
+        if mime.eight_bit and "8BITMIME" not in self._offered:
             return "the message needs 8BITMIME, which the server does not offer"
-        if limit.isascii() and limit.isdecimal() and 0 < int(limit) < len(mime):
-            return f"the message has {len(mime)} bytes, the server takes {limit}"
-        if smtp.has_bare_line_end(mime):
+        if limit.isascii() and limit.isdecimal() and 0 < int(limit) < mime.size:
+            return f"the message has {mime.size} bytes, the server takes {limit}"
+        if isinstance(mime, Whole) and smtp.has_bare_line_end(mime.content):
             return "the message has a CR or LF that stands alone"
         return ""
 
     def _transaction(
-        self, answers: _Answers, mail: bytes, rcpt: Mapping[str, bytes], mime: bytes
+        self, answers: _Answers, mail: bytes, rcpt: Mapping[str, bytes], mime: Octets
     ) -> Submission:
         if "PIPELINING" in self._offered:
             self._envelope_at_once(answers, mail, rcpt)
@@ -358,9 +364,9 @@ class SmtpSession:
             raise ProtocolError(f"an answer that DATA cannot have: {reply.text}")
         return reply
 
-    def _body(self, mime: bytes) -> Submission:
+    def _body(self, mime: Octets) -> Submission:
         self.phase = Phase.BODY
-        for piece in smtp.dot_stuff(mime):
+        for piece in self._read(mime):
             early = self._wire.arrived()
             if early is None and not self._wire.send(piece, self._timeouts.body, stop_at_reply=True):
                 early = self._wire.arrived()
@@ -374,6 +380,14 @@ class SmtpSession:
         if reply.positive:
             self.phase = Phase.DONE
         return Submission(self.phase, reply)
+
+    def _read(self, mime: Octets) -> Iterator[bytes]:
+        """Read the message; when that fails, the connection goes with half a message on it."""
+        try:
+            yield from smtp.dot_stuff(mime.chunks())
+        except BaseException:
+            self.usable = False
+            raise
 
 
 def _without_secret(failure: Submission, credentials: Credentials) -> Submission:

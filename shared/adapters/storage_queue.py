@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueClient
+
+from shared.adapters import storage_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azure.core.credentials import TokenCredential
 
-_CONNECT_SECONDS = 5
-_READ_SECONDS = 15
 _NEVER = -1  # the service's word for a message that does not expire; its default is 7 days
 _LONGEST_DELAY = timedelta(days=7)  # the service's limit for an invisible message
 
@@ -39,18 +39,14 @@ class StorageQueue:
         url: str = "",
         credential: Callable[[], TokenCredential] | None = None,
     ) -> None:
-        timeouts: Any = {
-            "connection_timeout": _CONNECT_SECONDS,
-            "read_timeout": _READ_SECONDS,
-            # The SDK's own 15 s, 27 s, … outlast the time a host has to stop.
-            "initial_backoff": 1,
-            "increment_base": 2,
-        }
-        if connection_string:
-            self._client = QueueClient.from_connection_string(connection_string, name, **timeouts)
-        else:
-            identity = credential() if credential else None
-            self._client = QueueClient(url, name, credential=identity, **timeouts)
+        self._client = storage_account.client(
+            QueueClient,
+            name,
+            connection_string=connection_string,
+            url=url,
+            credential=credential,
+            **storage_account.PATIENCE,
+        )
 
     def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
         """

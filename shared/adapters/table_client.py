@@ -7,6 +7,7 @@ service's refusals means.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -18,16 +19,14 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
+from shared.adapters import storage_account
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from azure.core.credentials import TokenCredential
 
 Entity = dict[str, Any]
-
-# Storage answers in milliseconds; a function must not hang on one that does not. The SDK tries three times.
-_CONNECT_SECONDS = 5
-_READ_SECONDS = 15
 
 
 class Table:
@@ -41,12 +40,13 @@ class Table:
         url: str = "",
         credential: Callable[[], TokenCredential] | None = None,
     ) -> None:
-        timeouts: Any = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
-        if connection_string:
-            self._client = TableClient.from_connection_string(connection_string, name, **timeouts)
-        else:
-            identity = credential() if credential else None
-            self._client = TableClient(url, name, credential=identity, **timeouts)
+        self._client = storage_account.client(
+            TableClient,
+            name,
+            connection_string=connection_string,
+            url=url,
+            credential=credential,
+        )
 
     def get(self, partition: str, row: str) -> Entity | None:
         """Return an entity with its ETag under ``etag``, or None."""
@@ -77,7 +77,7 @@ class Table:
         except ResourceNotFoundError:
             self.create()
             return self.write(operations)
-        return str(results[0]["etag"])
+        return str(results[0].get("etag", ""))  # a delete has none
 
     def insert(self, entity: Entity) -> str | None:
         """Insert an entity; returns its ETag, or None when it exists already."""
@@ -103,6 +103,14 @@ class Table:
             return None
         return str(done["etag"])
 
+    def upsert(self, entity: Entity) -> None:
+        """Write an entity whatever stood there."""
+        try:
+            self._client.upsert_entity(entity, UpdateMode.REPLACE)
+        except ResourceNotFoundError:
+            self.create()
+            self._client.upsert_entity(entity, UpdateMode.REPLACE)
+
     def delete(self, partition: str, row: str, *, etag: str) -> bool:
         """Remove an entity that still has ``etag``; False when somebody changed it. What is gone is gone."""
         entity = {"PartitionKey": partition, "RowKey": row}
@@ -123,6 +131,23 @@ class Table:
             return [{**entity, "etag": entity.metadata["etag"]} for entity in found]
         except ResourceNotFoundError:
             return []
+
+    def page(
+        self, filter_: str, parameters: Mapping[str, Any], *, select: Sequence[str], token: str
+    ) -> tuple[list[Entity], str]:
+        """
+        Return one page of what matches, and the token of the next; "" at the end.
+
+        A page is what the service looked through in one request (1,000 entities at most), so it may be empty.
+        """
+        found = self._client.query_entities(filter_, parameters=dict(parameters), select=list(select))
+        pages: Any = found.by_page(continuation_token=json.loads(token) if token else None)
+        try:
+            entities = [dict(entity) for entity in next(pages)]
+        except (ResourceNotFoundError, StopIteration):
+            return [], ""
+        following = pages.continuation_token
+        return entities, json.dumps(following) if following else ""
 
     def create(self) -> None:
         """Make the table; harmless when it is there."""

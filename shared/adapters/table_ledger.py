@@ -8,8 +8,9 @@ for one another; and an entry and its change are written together, in one transa
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.table_client import replace_if
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 TABLE = "ledger"
 _ENTRY = "message"
 _CHANGE = "change-"
+_SWEEP = " sweep"  # no message's: an id has no spaces
+_REST = timedelta(days=1)
+_MOST_SWEPT = 5_000  # messages in one call, two requests each: a minute or two
+_MOST_IN_A_TRANSACTION = 100  # the service's limit
+_SETTLED = " or ".join(f"state eq '{state.value}'" for state in State if state.is_settled)
 # Octets. A string property holds 64 KiB of UTF-16; a reason that lists a hundred problems must still fit.
 _LONGEST_TEXT = 60_000
 
@@ -79,6 +85,49 @@ class TableLedger:
         )
         return [_read_change(row) for row in rows]
 
+    def sweep(self, *, before: datetime, now: datetime, pages: int) -> int:
+        """
+        Remove what was settled ``before``, with its history; returns how many messages that were.
+
+        The table is looked through once a day, ``pages`` requests at a time: how far it came stands in the
+        table, so the next call goes on from there, in whatever instance. That is a request for every thousand
+        rows, where an index by date would be a second write for every message.
+        """
+        state = self._table.get(_SWEEP, _SWEEP) or {}
+        rest_until = _optional_moment(state.get("rest_until"))
+        if rest_until is not None and rest_until > now:
+            return 0
+        token, swept = str(state.get("token", "")), 0
+        for _ in range(pages):
+            found, following = self._table.page(
+                f"RowKey eq '{_ENTRY}' and updated_at lt @before and ({_SETTLED})",
+                {"before": before},
+                select=("PartitionKey",),
+                token=token,
+            )
+            for row in found:
+                self._remove(row["PartitionKey"])
+            swept += len(found)
+            token = following
+            # A page holds a thousand at most; so much and no more in one run of a function.
+            if not token or swept >= _MOST_SWEPT:
+                break
+        reached: Entity = {"PartitionKey": _SWEEP, "RowKey": _SWEEP, "token": token}
+        if not token:
+            reached["rest_until"] = now + _REST
+        self._table.upsert(reached)
+        return swept
+
+    def _remove(self, message_id: str) -> None:
+        rows = self._table.query("PartitionKey eq @id", {"id": message_id})
+        # The entry goes last: where this breaks off, the next sweep finds it again.
+        rows.sort(key=lambda row: row["RowKey"] == _ENTRY)
+        for start in range(0, len(rows), _MOST_IN_A_TRANSACTION):
+            batch = rows[start : start + _MOST_IN_A_TRANSACTION]
+            self._table.write(
+                [("delete", {"PartitionKey": message_id, "RowKey": row["RowKey"]}) for row in batch]
+            )
+
     def check(self) -> None:
         """Raise when the table cannot be reached; a cheap read."""
         self._table.get("-", "-")
@@ -109,6 +158,7 @@ def _entity(entry: Entry) -> Entity:
         "reply": entry.reply,
         "reason": entry.reason,
         "body": entry.body,
+        "metadata": json.dumps(dict(entry.metadata), ensure_ascii=False) if entry.metadata else "",
     }
     for name in ("date", "due_at", "lease_until"):
         if (moment := getattr(entry, name)) is not None:
@@ -139,6 +189,7 @@ def _entry(entity: Entity) -> Entry:
         reply=entity["reply"],
         reason=entity["reason"],
         body=bytes(entity["body"]),
+        metadata=json.loads(entity["metadata"]) if entity["metadata"] else {},
         version=entity["etag"],
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from shared.core.reply import Judgement
     from shared.core.smtp import Submission
 
 
@@ -132,6 +133,7 @@ class Entry:
     reply: str = ""
     reason: str = ""
     body: bytes = field(default=b"", repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     version: str = ""
 
     def evolve(self, state: State, *, now: datetime, **changes: Any) -> Self:
@@ -230,7 +232,14 @@ def _lease(delivery: Delivery, now: datetime) -> dict[str, Any]:
 
 
 def first_claim(
-    *, message_id: str, content_hash: str, sender: str, delivery: Delivery, mail_id: str, now: datetime
+    *,
+    message_id: str,
+    content_hash: str,
+    sender: str,
+    delivery: Delivery,
+    mail_id: str,
+    metadata: Mapping[str, str],
+    now: datetime,
 ) -> Entry:
     """
     Return the entry of a message that the ledger has not seen, claimed.
@@ -245,13 +254,22 @@ def first_claim(
         updated_at=now,
         sender=sender,
         message_id=mail_id,
+        metadata=metadata,
         date=now.replace(microsecond=0),
         lease_until=now + CLAIM_LEASE,
         claimed_by=delivery,
     )
 
 
-def refusal(*, message_id: str, content_hash: str, sender: str, reason: str, now: datetime) -> Entry:
+def refusal(
+    *,
+    message_id: str,
+    content_hash: str,
+    sender: str,
+    reason: str,
+    metadata: Mapping[str, str],
+    now: datetime,
+) -> Entry:
     """Return the entry of a message that was refused before anything was sent."""
     return Entry(
         id=message_id,
@@ -261,6 +279,7 @@ def refusal(*, message_id: str, content_hash: str, sender: str, reason: str, now
         updated_at=now,
         sender=sender,
         reason=reason,
+        metadata=metadata,
     )
 
 
@@ -302,13 +321,18 @@ def reason(submission: Submission, explained: str) -> str:
 
 
 def after(
-    entry: Entry, verdict: Verdict, *, reply: str, reason: str, now: datetime, jitter: float, body: bytes
+    entry: Entry,
+    judgement: Judgement,
+    *,
+    hold_on_doubt: bool,
+    reply: str,
+    reason: str,
+    now: datetime,
+    jitter: float,
+    body: bytes,
 ) -> Entry:
-    """
-    Return the entry after an attempt: settled, or deferred.
-
-    Deferred, it says when it goes again and keeps ``body``. ``jitter`` is a number from 0 to 1.
-    """
+    """Return the entry after an attempt: settled, or deferred until it goes again, with ``body`` kept."""
+    verdict = judgement.verdict
     if verdict is Verdict.THROTTLE or verdict is Verdict.HOLD or verdict is Verdict.REAUTHENTICATE:
         delay = _WAIT_FOR[verdict] * (1 + JITTER * jitter)
         return waiting(entry, reply=reply, reason=reason, now=now, jitter=jitter, body=body, delay=delay)
@@ -317,11 +341,18 @@ def after(
         return _settled(entry, State.ACCEPTED, now=now)
     if verdict is Verdict.REJECT:
         return _settled(entry, State.REJECTED, now=now)
+    if judgement.doubt and hold_on_doubt:
+        return _settled(entry, State.IN_DOUBT, now=now)
     if entry.attempts >= MOST_ATTEMPTS:
         entry = replace(entry, reason=f"{reason}; given up after {entry.attempts} attempts")
         return _settled(entry, State.REJECTED, now=now)
     due_at = now + back_off(entry.attempts, jitter=jitter)
     return _deferred(entry, now=now, waits=0, due_at=due_at, body=body)
+
+
+def refuse(entry: Entry, *, reason: str, now: datetime) -> Entry:
+    """Return the entry of a message that cannot be sent as asked: settled before any server heard of it."""
+    return _settled(replace(entry, reply="", reason=reason), State.REJECTED, now=now)
 
 
 def waiting(

@@ -35,11 +35,12 @@ _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 def unstructured(name: str, value: str) -> bytes:
     """Return a field of free text, such as Subject."""
-    if _PRINTABLE.fullmatch(value) and "=?" not in value and not value.startswith(" "):
-        words = re.findall(r" *[^ ]+ *$| *[^ ]+", value) or [value]
+    # A space at either end is encoded, too: the white space around a value belongs to no value.
+    if _PRINTABLE.fullmatch(value) and "=?" not in value and value == value.strip(" "):
+        words = re.findall(r" *[^ ]+", value) or [value]
         # A word that no line can hold (998 octets) must be encoded, for it cannot be folded.
         if all(len(word) < 900 for word in words):  # noqa: PLR2004 - 998 less a name
-            return _fold(f"{name}:", words if words[0].startswith(" ") else [f" {words[0]}", *words[1:]])
+            return _fold(f"{name}:", [f" {words[0]}", *words[1:]])
     return _fold(f"{name}:", [f" {word}" for word in encoded_words(value)])
 
 
@@ -64,6 +65,11 @@ def structured(name: str, value: str, parameters: Iterable[tuple[str, str]] = ()
     return _fold(f"{name}:", parts)
 
 
+def words(name: str, several: Iterable[str]) -> bytes:
+    """Return a field of ASCII words that stand apart, such as References."""
+    return _fold(f"{name}:", [f" {word}" for word in several])
+
+
 def encoded_words(text: str) -> list[str]:
     """
     Return ``text`` as RFC 2047 encoded words, each whole in its characters, in B or Q, whichever is shorter.
@@ -73,18 +79,21 @@ def encoded_words(text: str) -> list[str]:
 
 def _chunks(text: str) -> Iterator[bytes]:
     """Cut between characters, so that each word can be decoded alone (RFC 2047 §5)."""
-    chunk = b""
+    chunk, quoted = b"", 0
     for character in text:
         octets = character.encode()
-        if chunk and not _fits(chunk + octets):
+        length = _q_length(octets)
+        if chunk and not _fits(len(chunk) + len(octets), quoted + length):
             yield chunk
-            chunk = b""
+            chunk, quoted = b"", 0
         chunk += octets
+        quoted += length
     yield chunk
 
 
-def _fits(octets: bytes) -> bool:
-    return (len(octets) + 2) // 3 * 4 <= _ROOM or _q_length(octets) <= _ROOM
+def _fits(octets: int, quoted: int) -> bool:
+    """Whether so many octets, or as many as they are in Q, make one encoded word."""
+    return (octets + 2) // 3 * 4 <= _ROOM or quoted <= _ROOM
 
 
 def _q_length(octets: bytes) -> int:
@@ -109,7 +118,8 @@ def _mailbox(address: Address, *, utf8: bool) -> list[str]:
     route = f"<{address.addr_spec}>"
     # RFC 6532 has letters stand as they are; a name longer than a line cannot be folded, so it is encoded.
     as_it_is = utf8 and len(name.encode()) < LINE
-    if as_it_is or (_PRINTABLE.fullmatch(name) and "=?" not in name):
+    # What looks like an encoded word is encoded, or it would be decoded to something else.
+    if "=?" not in name and (as_it_is or _PRINTABLE.fullmatch(name)):
         plain = _ATOM_TEXT.fullmatch(name) and name == " ".join(name.split())
         return [*name.split(" "), route] if plain else [_quoted(name), route]
     return [*encoded_words(name), route]
@@ -122,7 +132,8 @@ def _quoted(text: str) -> str:
 def _parameter(key: str, text: str) -> list[str]:
     if _TOKEN.fullmatch(text) and len(text) < LINE - len(key) - 4:
         return [f"{key}={text}"]
-    if _PRINTABLE.fullmatch(text) and len(_quoted(text)) < LINE - len(key) - 4:
+    # Many receivers decode what looks like an encoded word even in quotes, where RFC 2047 §5 forbids it.
+    if _PRINTABLE.fullmatch(text) and "=?" not in text and len(_quoted(text)) < LINE - len(key) - 4:
         return [f"{key}={_quoted(text)}"]
     room = LINE - len(key) - len(" *00*=utf-8'';")
     pieces = _percent_encoded(text, room)

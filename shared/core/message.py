@@ -1,9 +1,9 @@
 """
-What an app may ask: the JSON on the outbox, read into a ``Message`` or refused with every problem at once.
+What an app may ask: every field of a message, declared here and nowhere else.
 
-The fields stand in one place, ``MessageFields``. What a field means is checked there too; what only the
-deployment can say (is there such a sender, may it write from this address) is checked where a message meets
-its sender, in ``core.sender``.
+The JSON Schema that apps read is made from these declarations, and so is each refusal. What a field means is
+checked here; what only the deployment can say (is there such a sender, may it write from this address) where
+a message meets its sender, in ``core.sender``. How a queue message becomes one of these is ``core.intake``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,22 +23,47 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    ValidationError,
+    WithJsonSchema,
+    model_validator,
 )
 
 from shared.core.address import CONTROL, Address, parse_address
-from shared.errors import MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 ID = re.compile(r"[A-Za-z0-9._:@-]{1,256}")
-# A message waits in the ledger as it came; a table property holds 64 KiB, and so does a queue message.
-LARGEST_BODY_BYTES = 65_536
-_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
-_LONGEST_SUBJECT = 998  # RFC 5322 §2.1.1 counts octets of a line; longer ones are no subject any more
+MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>")
+LONGEST_SUBJECT = 998  # RFC 5322 §2.1.1 counts octets of a line; longer ones are no subject any more
 _LONGEST_FILE_NAME = 255  # what a file system takes
-# What is said about a message must fit into a property of a table: 32 Ki UTF-16 units.
-_MOST_PROBLEMS = 100
-_LONGEST_PATH = 100
+_LONGEST_BLOB_PATH = 1024  # what Azure takes
+_MOST_METADATA = 16
+_LONGEST_METADATA = 1024
+_MOST_METADATA_BYTES = 16_384  # as JSON: an event, which brings them back, must fit a queue message of 64 KiB
+
+_MEDIA_WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_CONTENT_TYPE = re.compile(rf"{_MEDIA_WORD}/{_MEDIA_WORD}(; *charset=[A-Za-z0-9._-]{{1,40}})?")
+_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
+_TEMPLATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")  # BCP 47, as far as a folder needs it
+_HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §2.2: printable ASCII but the colon
+_WHITE_SPACE = {ord(character): None for character in "\r\n\t "}
+
+#: Header fields that the message's own fields, its structure or the servers on its way write.
+OWNED_HEADERS = frozenset(
+    (
+        *("from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "in-reply-to"),
+        *("references", "mime-version", "return-path", "received", "dkim-signature"),
+    )
+)
+OWNED_PREFIXES = (
+    "content-",
+    "resent-",
+    "arc-",
+    "authentication-results",
+    "received-",
+    "x-ms-exchange-organization-",
+)
 
 
 def _refuse_controls(value: str) -> str:
@@ -67,23 +92,11 @@ def _one_or_many(value: object) -> object:
 
 def _base64(value: object) -> bytes:
     if not isinstance(value, str):
-        raise ValueError("is not a string of base64")  # noqa: TRY004 - pydantic collects ValueError
+        raise ValueError("is not a string of base64")  # noqa: TRY004 - as above
     try:
         return base64.b64decode(value.translate(_WHITE_SPACE), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("is not valid base64") from error
-
-
-def _matching(pattern: re.Pattern[str], said: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(said)
-        return value
-
-    return AfterValidator(check)
-
-
-_NO_RECIPIENT = "to: there is no recipient; give at least one address in to, cc or bcc"
 
 
 def _media_type(value: str) -> str:
@@ -95,46 +108,245 @@ def _media_type(value: str) -> str:
     return value
 
 
-# A queue message travels as XML 1.0, which has no way to write these (§2.2, Char).
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_WHITE_SPACE = {ord(character): None for character in "\r\n\t "}
+def blob_path(value: str) -> str:
+    """Return a path that stays in its container; raises ``ValueError`` for one that might not."""
+    parts = value.split("/")
+    if not value or len(value) > _LONGEST_BLOB_PATH or CONTROL.search(value):
+        raise ValueError(
+            f"is not a path of 1 to {_LONGEST_BLOB_PATH} characters in the container mail-payloads"
+        )
+    if "\\" in value or "://" in value or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("is not a path inside the container mail-payloads, such as 2026/invoice.pdf")
+    return value
+
+
+def _header_name(value: str) -> str:
+    lowered = value.lower()
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError("is not the name of a header field")
+    if lowered in OWNED_HEADERS or lowered.startswith(OWNED_PREFIXES):
+        raise ValueError("is written by the message itself; use the field of that name where there is one")
+    return value
+
+
+def _matching(pattern: re.Pattern[str], said: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(said)
+        return value
+
+    return AfterValidator(check)
+
+
+def _written(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """Say a pattern in the schema too; those here mean the same to Python and to ECMA 262."""
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
+
+
+def _without_nulls(value: Any, known: Iterable[str]) -> Any:
+    """Leave out what is null: many serialisers write that for what is not there."""
+    if not isinstance(value, dict):
+        return value
+    return {name: item for name, item in value.items() if item is not None or name not in known}
+
+
+_ADDRESS_SCHEMA = {
+    "type": "string",
+    "description": "ada@contoso.com or Ada Lovelace <ada@contoso.com>",
+    "minLength": 3,
+}
+_BASE64_SCHEMA = {"type": "string", "contentEncoding": "base64"}
 
 Line = Annotated[str, AfterValidator(_refuse_controls)]
 Text = Annotated[str, AfterValidator(_refuse_surrogates)]
-OneAddress = Annotated[Address, PlainValidator(_address)]
-Addresses = Annotated[tuple[OneAddress, ...], BeforeValidator(_one_or_many)]
+OneAddress = Annotated[Address, PlainValidator(_address), WithJsonSchema(_ADDRESS_SCHEMA)]
+_MANY = WithJsonSchema({"anyOf": [_ADDRESS_SCHEMA, {"type": "array", "items": _ADDRESS_SCHEMA}]})
+Addresses = Annotated[tuple[OneAddress, ...], BeforeValidator(_one_or_many), Field(strict=False), _MANY]
+Base64 = Annotated[bytes, PlainValidator(_base64), WithJsonSchema(_BASE64_SCHEMA)]
+BlobPath = Annotated[str, Field(max_length=_LONGEST_BLOB_PATH), AfterValidator(blob_path)]
+MailId = Annotated[
+    str,
+    Field(pattern=r"^<[^<>\s]+@[^<>\s]+>$"),
+    _matching(MESSAGE_ID, "is not a Message-ID such as <4711@contoso.com>"),
+]
+MailIds = Annotated[
+    tuple[MailId, ...],
+    BeforeValidator(lambda value: value.split() if isinstance(value, str) else value),
+    Field(strict=False),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+HeaderName = Annotated[str, AfterValidator(_header_name), _written(_HEADER_NAME)]
+HeaderValues = Annotated[
+    tuple[Line, ...],
+    BeforeValidator(_one_or_many),
+    Field(strict=False),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class AttachmentFields(BaseModel):
     """A file that travels with the message; with a ``content_id`` it is shown inside the HTML (``cid:``)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, title="Attachment")
 
-    filename: Annotated[Line, Field(min_length=1, max_length=_LONGEST_FILE_NAME)]
-    content_type: Annotated[str, AfterValidator(_media_type)] = "application/octet-stream"
-    content: Annotated[bytes, PlainValidator(_base64), Field(repr=False)]
-    content_id: (
-        Annotated[str, _matching(_CONTENT_ID, "may hold letters, digits and . _ - @ only, 1 to 200 of them")]
-        | None
-    ) = None
+    filename: Annotated[
+        Line, Field(min_length=1, max_length=_LONGEST_FILE_NAME, description="The name it arrives with")
+    ]
+    content_type: Annotated[
+        Annotated[str, AfterValidator(_media_type), _written(_CONTENT_TYPE)],
+        Field(description="Its media type"),
+    ] = "application/octet-stream"
+    content: Annotated[Base64 | None, Field(repr=False, description="The file itself; or give blob")] = None
+    blob: Annotated[
+        BlobPath | None, Field(description="Where it lies in the container mail-payloads; or give content")
+    ] = None
+    content_id: Annotated[
+        Annotated[
+            str,
+            _matching(_CONTENT_ID, "may hold letters, digits and . _ - @ only, 1 to 200 of them"),
+            _written(_CONTENT_ID),
+        ]
+        | None,
+        Field(description="Makes it inline: the HTML shows it as cid:<content_id>"),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return _without_nulls(value, cls.model_fields)
 
 
 class MessageFields(BaseModel):
-    """The fields of a message, as product documentation lists them."""
+    """One message for Sendoff's outbox."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, populate_by_name=False, title="Message"
+    )
 
-    id: Annotated[str, _matching(ID, "must be 1 to 256 of A–Z a–z 0–9 . _ : @ -")] | None = None
-    sender: Annotated[Line, Field(min_length=1, max_length=100)] | None = None
-    from_: Annotated[OneAddress | None, Field(alias="from")] = None
-    to: Annotated[Addresses, Field(strict=False)] = ()
-    cc: Annotated[Addresses, Field(strict=False)] = ()
-    bcc: Annotated[Addresses, Field(strict=False)] = ()
-    reply_to: Annotated[Addresses, Field(strict=False)] = ()
-    subject: Annotated[Line, Field(max_length=_LONGEST_SUBJECT)] = ""
-    text: Text | None = None
+    id: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,256}$")] | None,
+        Field(description="Idempotency key; the same id with the same content is sent once"),
+    ] = None
+    sender: Annotated[
+        Annotated[Line, Field(min_length=1, max_length=100)] | None,
+        Field(description="A sender of mail.toml; the default one where it is left out"),
+    ] = None
+    from_: Annotated[
+        OneAddress | None, Field(alias="from", description="The sender's from, or one of its also_from")
+    ] = None
+    to: Annotated[Addresses, Field(description="Recipients")] = ()
+    cc: Annotated[Addresses, Field(description="Recipients of a copy")] = ()
+    bcc: Annotated[Addresses, Field(description="Recipients whom nobody else sees")] = ()
+    reply_to: Annotated[Addresses, Field(description="Where answers go")] = ()
+    in_reply_to: Annotated[
+        MailIds, Field(description="The Message-ID of the mail that this one answers")
+    ] = ()
+    references: Annotated[MailIds, Field(description="The Message-IDs of the whole conversation")] = ()
+    message_id: Annotated[MailId | None, Field(description="A Message-ID of your own")] = None
+    subject: Annotated[Annotated[Line, Field(max_length=LONGEST_SUBJECT)] | None, Field()] = None
+    text: Annotated[Text | None, Field(description="Plain text; made from html where it is left out")] = None
     html: Text | None = None
     attachments: Annotated[tuple[AttachmentFields, ...], Field(strict=False)] = ()
+    headers: Annotated[
+        dict[HeaderName, HeaderValues], Field(description="Further header fields, such as List-Unsubscribe")
+    ] = {}
+    raw: Annotated[
+        Base64 | None, Field(repr=False, description="A whole RFC 5322 message instead of its parts")
+    ] = None
+    raw_blob: Annotated[BlobPath | None, Field(description="The same, in the container mail-payloads")] = None
+    template: Annotated[
+        Annotated[str, _matching(_TEMPLATE, "is not a template's name"), _written(_TEMPLATE)] | None,
+        Field(description="A template of the container mail-templates, filled with data when it is sent"),
+    ] = None
+    data: Annotated[
+        dict[str, Any] | None, Field(description="What the template is filled with", repr=False)
+    ] = None
+    language: Annotated[
+        Annotated[str, _matching(_LANGUAGE, "is not a language such as de-AT"), _written(_LANGUAGE)] | None,
+        Field(description="The template's language; de-AT falls back to de, then to default"),
+    ] = None
+    priority: Annotated[
+        Literal["high", "normal", "low"],
+        Field(description="The order within a sender when its rate is the limit"),
+    ] = "normal"
+    on_doubt: Annotated[
+        Literal["resend", "hold"],
+        Field(description="What to do when a connection was lost after the end of the message"),
+    ] = "resend"
+    metadata: Annotated[
+        dict[
+            Annotated[Line, Field(min_length=1, max_length=100)],
+            Annotated[Text, Field(max_length=_LONGEST_METADATA)],
+        ],
+        Field(max_length=_MOST_METADATA, description="Up to 16 pairs that come back in events"),
+    ] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return _without_nulls(value, [field.alias or name for name, field in cls.model_fields.items()])
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it brings its own RFC 5322 message."""
+        return self.raw is not None or self.raw_blob is not None
+
+
+_CONTENT = (
+    "reply_to",
+    "in_reply_to",
+    "references",
+    "message_id",
+    "subject",
+    "text",
+    "html",
+    "attachments",
+    "headers",
+)
+
+
+NO_RECIPIENT = "to: there is no recipient; give at least one address in to, cc or bcc"
+
+
+def contradictions(fields: MessageFields) -> Iterator[str]:
+    """Give what no field is wrong with alone: each as ``field: what is wrong``."""
+    if not (fields.to or fields.cc or fields.bcc or fields.is_raw):
+        yield NO_RECIPIENT
+    octets = len(json.dumps(fields.metadata, ensure_ascii=False).encode())
+    if octets > _MOST_METADATA_BYTES:
+        yield f"metadata: has {octets} octets in all; {_MOST_METADATA_BYTES} can be kept"
+    yield from _raw_contradictions(fields)
+    yield from _template_contradictions(fields)
+    yield from _attachment_contradictions(fields)
+
+
+def _raw_contradictions(fields: MessageFields) -> Iterator[str]:
+    if fields.raw is not None and fields.raw_blob is not None:
+        yield "raw_blob: give raw or raw_blob, not both"
+    if fields.is_raw:
+        for name in (*_CONTENT, "from_", "template"):
+            if getattr(fields, name):
+                yield f"{name.rstrip('_')}: it cannot stand beside raw, which has its own"
+
+
+def _template_contradictions(fields: MessageFields) -> Iterator[str]:
+    if fields.template is None:
+        for name in ("data", "language"):
+            if getattr(fields, name) is not None:
+                yield f"{name}: it means nothing without a template"
+    elif not fields.is_raw and (fields.text is not None or fields.html is not None):
+        yield "template: it cannot stand beside text or html"
+
+
+def _attachment_contradictions(fields: MessageFields) -> Iterator[str]:
+    seen: set[str] = set()
+    for number, file in enumerate(fields.attachments):
+        if (file.content is None) == (file.blob is None):
+            yield f"attachments[{number}]: give content or blob, one of the two"
+        if file.content_id in seen:
+            yield f"attachments[{number}].content_id: another attachment has the same"
+        if file.content_id:
+            seen.add(file.content_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,188 +360,75 @@ class Message:
     @property
     def recipients(self) -> tuple[Address, ...]:
         """Everyone it goes to, each mailbox once, in the order to, cc, bcc."""
-        once: dict[str, Address] = {}
-        for address in (*self.fields.to, *self.fields.cc, *self.fields.bcc):
-            once.setdefault(address.key, address)
-        return tuple(once.values())
+        return unique((*self.fields.to, *self.fields.cc, *self.fields.bcc))
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message that waits in the ledger under ``id`` and is due: what Sendoff itself puts on the outbox."""
-
-    id: str
-
-
-def waiting_body(message_id: str) -> str:
-    """Return what stands on the outbox for a message that waits in the ledger."""
-    return json.dumps({"action": "send", "id": message_id})
+def unique(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Return the addresses, each mailbox once, where it came first."""
+    once: dict[str, Address] = {}
+    for address in addresses:
+        once.setdefault(address.key, address)
+    return tuple(once.values())
 
 
-def with_id(body: bytes, message_id: str) -> str:
+def content_hash(fields: MessageFields) -> str:
     """
-    Return ``body`` as text for the queue.
+    Return the SHA-256 of the normalised message.
 
-    ``message_id`` goes in where it is an object that has no id of its own. Nothing else of it changes, for
-    what is wrong with it is still to be found; what a queue cannot carry as it is goes as base64.
+    The id names it and is no part of it; neither is metadata, which does not change the mail.
     """
-    plain = _plain(body)
-    try:
-        value = json.loads(plain.decode())
-    except (ValueError, RecursionError):
-        value = None
-    if isinstance(value, dict) and "id" not in value:
-        named = f'{{"id": {json.dumps(message_id)}{", " if value else ""}'.encode()
-        plain = named + plain[1:].lstrip()
-    text = plain.decode(errors="surrogateescape")
-    text = base64.b64encode(plain).decode() if _NOT_IN_XML.search(text) else text
-    # With an id it may have grown beyond what a queue takes; it fitted as it came.
-    return text if len(text.encode()) <= LARGEST_BODY_BYTES else body.decode()
 
+    def normal(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return hashlib.sha256(value).hexdigest()
+        if isinstance(value, Address):
+            return str(value)
+        raise TypeError(type(value).__name__)
 
-def read(body: bytes, *, fallback_id: str) -> Message | Waiting:
-    """
-    Read what stood on the outbox: UTF-8 JSON, plain or base64.
-
-    Raises ``MessageError`` with every problem, each as ``field: what is wrong``.
-    """
-    value = _json(_plain(body))
-    if value.get("action") == "send":
-        return _waiting(value)
-    problems = () if any(value.get(name) for name in ("to", "cc", "bcc")) else (_NO_RECIPIENT,)
-    try:
-        fields = MessageFields.model_validate(value)
-    except ValidationError as error:
-        raise MessageError((*_problems(error), *problems), message_id=_readable_id(value)) from None
-    if problems:
-        raise MessageError(problems, message_id=_readable_id(value))
-    return Message(fields.id or fallback_id, fields, _content_hash(fields))
-
-
-def _plain(body: bytes) -> bytes:
-    """Undo base64 where an SDK put it there: JSON never begins with one of its letters."""
-    text = body.removeprefix(b"\xef\xbb\xbf").strip()
-    if text[:1] in (b"{", b"[", b""):
-        return text
-    try:
-        decoded = base64.b64decode(b"".join(text.split()), validate=True)  # some tools fold it
-    except (binascii.Error, ValueError):
-        return text
-    return decoded.removeprefix(b"\xef\xbb\xbf").strip()
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    if not text:
-        raise MessageError(("message: it is empty; put a JSON object on the queue",))
-    try:
-        decoded = text.decode()
-    except UnicodeDecodeError:
-        raise MessageError(("message: it is not UTF-8 text",)) from None
-    try:
-        value = json.loads(decoded, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
-    except _DuplicateFieldError as error:
-        raise MessageError((f"{error.field}: it is there twice",)) from None
-    except RecursionError:
-        raise MessageError(("message: its JSON is nested too deeply",)) from None
-    except ValueError as error:
-        raise MessageError((f"message: it is not valid JSON: {_where(error)}",)) from None
-    if not isinstance(value, dict):
-        raise MessageError(("message: it is not a JSON object; put one message in each queue message",))
-    return cast("dict[str, Any]", value)
-
-
-class _DuplicateFieldError(ValueError):
-    def __init__(self, field: str) -> None:
-        super().__init__(field)
-        self.field = field[:_LONGEST_PATH] if field.isidentifier() else "message"
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for given, item in pairs:
-        name = CONTROL.sub("?", given)  # an app's own field name is as untrusted as its value
-        if name in value:
-            raise _DuplicateFieldError(name)
-        value[name] = item
-    return value
-
-
-def _no_constant(name: str) -> Literal[0]:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _where(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        said = f"{error.msg[:1].lower()}{error.msg[1:]}".removesuffix(" at")
-        return f"{said} at line {error.lineno}, column {error.colno}"
-    return "a number in it is too long" if "digits" in str(error) else str(error)
-
-
-def _waiting(value: dict[str, Any]) -> Waiting:
-    message_id = _readable_id(value)
-    if set(value) != {"action", "id"} or not message_id:
-        raise MessageError(('action: "send" takes an id and nothing else',), message_id=message_id)
-    return Waiting(message_id)
-
-
-def _readable_id(value: dict[str, Any]) -> str:
-    message_id = value.get("id")
-    return message_id if isinstance(message_id, str) and ID.fullmatch(message_id) else ""
-
-
-_SENTENCES = {
-    "missing": "is required",
-    "extra_forbidden": "is not a field of a message",
-    "string_type": "is not a string",
-    "string_too_short": "is empty",
-    "too_short": "is empty",
-    "tuple_type": "is not a list",
-    "model_type": "is not an object",
-    "model_attributes_type": "is not an object",
-    "list_type": "is not a list",
-    "none_required": "must be left out",
-}
-
-
-def _problems(error: ValidationError) -> tuple[str, ...]:
-    """
-    Every problem as ``field: what is wrong``, the field written as a path such as ``attachments[0].content``.
-    """
-    problems: list[str] = []
-    for problem in error.errors(include_url=False, include_input=False):
-        path = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]
-        ).lstrip(".")
-        if problem["type"] == "value_error":
-            said = str(problem["ctx"]["error"])
-        elif problem["type"] in ("string_too_long", "too_long"):
-            said = f"is longer than {problem['ctx']['max_length']} characters"
-        else:
-            said = _SENTENCES.get(problem["type"]) or problem["msg"]
-        problems.append(f"{path[:_LONGEST_PATH]}: {said}" if path else said)
-    problems = list(dict.fromkeys(problems))
-    if (more := len(problems) - _MOST_PROBLEMS) > 0:
-        problems[_MOST_PROBLEMS:] = [f"message: {more} more problems"]
-    return tuple(problems)
-
-
-def _content_hash(fields: MessageFields) -> str:
-    """SHA-256 of the normalised message; the id names it and is no part of it."""
-    digest = hashlib.sha256()
-    normalised = {
-        "sender": fields.sender,
-        "from": str(fields.from_ or ""),
-        **{
-            name: [str(address) for address in getattr(fields, name)]
-            for name in ("to", "cc", "bcc", "reply_to")
-        },
-        "subject": fields.subject,
-        "text": fields.text,
-        "html": fields.html,
-        "attachments": [
-            [file.filename, file.content_type, file.content_id, hashlib.sha256(file.content).hexdigest()]
-            for file in fields.attachments
-        ],
+    values = {
+        name: getattr(fields, name)
+        for name in MessageFields.model_fields
+        # An empty text part is asked for; one that is left out is made from the HTML.
+        if name not in ("id", "metadata", "attachments") and getattr(fields, name) not in (None, (), {})
     }
-    digest.update(json.dumps(normalised, sort_keys=True, ensure_ascii=False).encode())
-    return digest.hexdigest()
+    values["attachments"] = [
+        [file.filename, file.content_type, file.content_id, file.content or b"", file.blob]
+        for file in fields.attachments
+    ]
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True, default=normal)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a message, made from the declarations above."""
+    schema = MessageFields.model_json_schema(by_alias=True)
+    # Pydantic writes what a name must look like as a pattern of properties, and lets others pass.
+    schema["properties"]["headers"]["additionalProperties"] = False
+    file = schema["$defs"]["AttachmentFields"]
+    for described in (schema, file):
+        required = described.get("required", ())
+        described["properties"] = {
+            name: written if name in required else _or_null(written)
+            for name, written in described["properties"].items()
+        }
+    file["oneOf"] = [_given("content", {"type": "string"}), _given("blob", {"type": "string"})]
+    somebody = {"type": ["string", "array"], "minItems": 1}
+    schema["anyOf"] = [
+        *(_given(name, somebody) for name in ("to", "cc", "bcc")),
+        *(_given(name, {"type": "string"}) for name in ("raw", "raw_blob")),
+    ]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _given(name: str, kind: dict[str, Any]) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: kind}}
+
+
+def _or_null(written: dict[str, Any]) -> dict[str, Any]:
+    """Allow null, which is the same as left out."""
+    said: dict[str, Any] = {
+        key: written[key] for key in ("title", "description", "default") if key in written
+    }
+    rest = {key: value for key, value in written.items() if key not in said}
+    kinds = rest.pop("anyOf", None) or [rest]
+    return {**said, "anyOf": [*(kind for kind in kinds if kind != {"type": "null"}), {"type": "null"}]}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.oauth import NO_GRANT
 from shared.errors import ConsentRequiredError, CredentialError
-from shared.events import Event
+from shared.log_words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -261,14 +261,14 @@ CATALOGUE: Mapping[str, Remedy] = {
 }
 
 
-def for_grant(error: GrantError) -> tuple[str, Event]:
+def for_grant(error: GrantError) -> tuple[str, Word]:
     """Return the key of the remedy for what keeps a token away, and the word for it in the log."""
     if isinstance(error, ConsentRequiredError):
         key = "consent-missing" if error.code == NO_GRANT else "consent-required"
-        return key, Event.CONSENT_REQUIRED
+        return key, Word.CONSENT_REQUIRED
     if isinstance(error, CredentialError):
-        return "credential-broken", Event.CREDENTIAL_BROKEN
-    return "token-unavailable", Event.TOKEN_UNAVAILABLE
+        return "credential-broken", Word.CREDENTIAL_BROKEN
+    return "token-unavailable", Word.TOKEN_UNAVAILABLE
 
 
 def explain(key: str, *, sender: Sender, service: Service, consent_url: str) -> str:

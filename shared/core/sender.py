@@ -67,11 +67,14 @@ class Sender:
         wanted = message.fields.from_
         if wanted is None:
             return self.from_address
-        for allowed in (self.from_address, *self.also_from):
-            if allowed.key == wanted.key:
-                return wanted
-        problem = f"from: {wanted.addr_spec} is not an address of the sender {self.name}"
-        raise MessageError((f"{problem}; allow it in also_from in mail.toml",), message_id=message.id)
+        self.check_from(wanted, message)
+        return wanted
+
+    def check_from(self, wanted: Address, message: Message) -> None:
+        """Raise ``MessageError`` for an address that this sender may not write ``message`` from."""
+        if all(allowed.key != wanted.key for allowed in (self.from_address, *self.also_from)):
+            problem = f"from: {wanted.addr_spec} is not an address of the sender {self.name}"
+            raise MessageError((f"{problem}; allow it in also_from in mail.toml",), message_id=message.id)
 
 
 def choose(senders: Mapping[str, Sender], message: Message) -> Sender:

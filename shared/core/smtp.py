@@ -11,12 +11,12 @@ import enum
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.errors import SendoffError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # Bytes. RFC 5321 §4.5.3.1.5 allows 512; Exchange's diagnostics are longer, and nobody needs more than this.
 MAX_REPLY_LINE_BYTES: Final = 8 * 1024
@@ -24,6 +24,10 @@ MAX_REPLY_LINE_BYTES: Final = 8 * 1024
 MAX_REPLY_BYTES: Final = 64 * 1024
 # Bytes of a body handed over at a time: large enough that the loop costs nothing, small enough to stop early.
 BODY_CHUNK_BYTES: Final = 256 * 1024
+
+
+# Bytes that are gathered before they are written: four TLS records.
+GATHER_BYTES: Final = 64 * 1024
 
 
 class ProtocolError(SendoffError):
@@ -280,26 +284,78 @@ def has_bare_line_end(mime: bytes) -> bool:
     return mime.count(b"\n") != pairs or mime.count(b"\r") != pairs
 
 
-def dot_stuff(mime: bytes) -> Iterator[bytes | memoryview]:
+class Octets(Protocol):
     """
-    Yield the body as it goes on the wire, in large pieces; the last ends with the dot (RFC 5321 §4.5.2).
-
-    Where no line begins with a dot, the pieces are views of `mime`: nothing but the last is copied.
+    A message in pieces: how large it is, whether it has octets above 127, and a way to begin reading it.
     """
-    end = LONE_DOT if not mime or mime.endswith(b"\r\n") else b"\r\n.\r\n"
-    untouched = not mime.startswith(b".") and mime.find(b"\r\n.") < 0
-    view = memoryview(mime)
-    last = max(len(mime) - 1, 0) // BODY_CHUNK_BYTES * BODY_CHUNK_BYTES
-    for start in range(0, last, BODY_CHUNK_BYTES):
-        stop = start + BODY_CHUNK_BYTES
-        yield view[start:stop] if untouched else _stuffed(mime, start, stop)
-    yield (mime[last:] if untouched else _stuffed(mime, last, len(mime))) + end
+
+    @property
+    def size(self) -> int:
+        """Octets in all."""
+        ...
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether only 8BITMIME can carry it."""
+        ...
+
+    @property
+    def chunks(self) -> Callable[[], Iterator[bytes]]:
+        """Begin to read it; CRLF line ends throughout."""
+        ...
 
 
-def _stuffed(mime: bytes, start: int, stop: int) -> bytes:
-    # Two bytes of what went before tell whether this piece begins a line, wherever the cut fell.
-    before = mime[start - 2 : start] if start else b"\r\n"
-    return (before + mime[start:stop]).replace(b"\r\n.", b"\r\n..")[2:]
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A message that is in memory anyway."""
+
+    content: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Octets in all."""
+        return len(self.content)
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether only 8BITMIME can carry it."""
+        return not self.content.isascii()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give it in large pieces."""
+        for start in range(0, len(self.content), BODY_CHUNK_BYTES):
+            yield self.content[start : start + BODY_CHUNK_BYTES]
+
+
+def dot_stuff(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    Yield a body as it goes on the wire; the last piece ends with the dot (RFC 5321 §4.5.2).
+
+    Small pieces are gathered, so that each write is worth a TLS record, and one piece is held back, so that
+    the dot travels with the end of the message.
+    """
+    # Two octets of what went before tell whether a piece begins a line, wherever the cut fell.
+    before = b"\r\n"
+    held = b""
+    for piece in _gathered(chunks):
+        if held:
+            yield held
+        held = (before + piece).replace(b"\r\n.", b"\r\n..")[2:]
+        before = (before + piece[-2:])[-2:]
+    yield held + (LONE_DOT if before == b"\r\n" else b"\r\n.\r\n")
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        pieces.append(chunk)
+        size += len(chunk)
+        if size >= GATHER_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if size:
+        yield b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

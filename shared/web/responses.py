@@ -49,6 +49,7 @@ def redirect(url: str, *, cookie: str) -> Response:
     return Response(302, headers={**_SAFE, "Location": url, "Set-Cookie": cookie})
 
 
-def as_json(value: Mapping[str, object], *, status: int = 200) -> Response:
-    """Return a JSON object."""
-    return Response(status, "application/json", json.dumps(value).encode(), _SAFE)
+def public_json(value: Mapping[str, object], *, content_type: str) -> Response:
+    """Return JSON that is the same for everybody and may be kept for an hour."""
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(200, content_type, json.dumps(value, indent=2).encode(), headers)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.core import oauth
 from shared.errors import CredentialError, GrantError, TokenUnavailableError
-from shared.events import Event
+from shared.log_words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -172,7 +172,7 @@ def start(tools: ConsentTools, sender_name: str) -> Begun | Ended:
         expires_at=tools.clock() + PENDING_FOR,
     )
     log.info(
-        "a sign-in for %s was begun", sender.name, extra={"event": Event.CONSENT_BEGUN, "sender": sender.name}
+        "a sign-in for %s was begun", sender.name, extra={"event": Word.CONSENT_BEGUN, "sender": sender.name}
     )
     return Begun(flow["auth_uri"], cookie_name(flow["state"]), key)
 
@@ -231,7 +231,7 @@ def _exchange(
         "%s is connected as %s",
         sender.name,
         grant.account.username,
-        extra={"event": Event.SENDER_CONNECTED, "sender": sender.name},
+        extra={"event": Word.SENDER_CONNECTED, "sender": sender.name},
     )
     return Ended(Outcome.CONNECTED, sender.name, sender.consenting_account, grant.account, picture)
 
@@ -263,6 +263,6 @@ def _ended(
         f" for {name}" if name else "",
         outcome.value,
         f" ({error or code})" if error or code else "",
-        extra={"event": Event.CONSENT_REFUSED, "sender": name},
+        extra={"event": Word.CONSENT_REFUSED, "sender": name},
     )
     return Ended(outcome, name, sender.consenting_account if sender else "", account, None, code)

@@ -1,9 +1,10 @@
 """
 ``dead_letter``: what the host gave up on is written down, so that nothing ends unseen.
 
-1. Find out which message it was; where that cannot be read, it goes by its queue message's id.
-2. Note it in the ledger as dead-lettered, with what stood on the queue; a message that is settled keeps its
-state. 3. Say so in the log.
+1. Find out which message it was; where that cannot be read, it goes by the hash of what stood on the queue.
+2. Keep what stood on the queue, octet for octet, in a blob.
+3. Note it in the ledger as dead-lettered; a message that is settled keeps its state.
+4. Tell those who listen, and say so in the log.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from shared.core.delivery import Delivery, State, refusal
-from shared.core.message import Message, read
+from shared.core import intake
+from shared.core.delivery import Delivery, Entry, State, refusal
+from shared.core.message import Message
 from shared.errors import MessageError
-from shared.events import Event
+from shared.log_words import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from shared.ports import Ledger
+    from shared.ports import Events, Ledger
 
 log = logging.getLogger(__name__)
 
 _REASON = "the host gave up after its last delivery failed; the log of function send says why"
+
+
+class Letters(Protocol):
+    """Where dead letters are kept."""
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a blob; one of that name keeps what it has."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,50 +44,72 @@ class DeadLetterTools:
     """What recording a dead letter needs of the world."""
 
     ledger: Ledger
+    letters: Letters
+    events: Events
     clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    id: str
+    content_hash: str
+    metadata: Mapping[str, str]
 
 
 def dead_letter(tools: DeadLetterTools, body: bytes, came: Delivery) -> str:
     """Record one dead letter; returns the id it is recorded under."""
-    message_id, content_hash = _identify(body, came)
+    who = _identify(body, came)
+    digest = hashlib.sha256(body).hexdigest()
+    path = f"{tools.clock():%Y/%m/%d}/{digest}"
+    tools.letters.put(path, body)
+    reason = f"{_REASON}; what stood on the queue is kept in mail-dead-letters/{path}"
+    written = _record(tools, who, reason)
+    if written.state is State.DEAD_LETTERED:
+        tools.events.tell(written)
+    log.error(
+        "message %s came to the poison queue and is %s: %s",
+        who.id,
+        written.state.value,
+        reason,
+        extra={"event": Word.DEAD_LETTER, "message_id": who.id},
+    )
+    return who.id
+
+
+def _record(tools: DeadLetterTools, who: _Identity, reason: str) -> Entry:
+    """Note it in the ledger, unless it is settled there."""
     while True:
         now = tools.clock()
-        known = tools.ledger.find(message_id)
+        known = tools.ledger.find(who.id)
         if known is None:
-            fresh = replace(
-                refusal(message_id=message_id, content_hash=content_hash, sender="", reason=_REASON, now=now),
-                state=State.DEAD_LETTERED,
-                body=body,
+            refused = refusal(
+                message_id=who.id,
+                content_hash=who.content_hash,
+                sender="",
+                reason=reason,
+                metadata=who.metadata,
+                now=now,
             )
-            written = tools.ledger.add(fresh)
+            written = tools.ledger.add(replace(refused, state=State.DEAD_LETTERED))
         elif known.state.is_settled:
-            written = known
+            return known
         else:
             ended = known.evolve(
-                State.DEAD_LETTERED,
-                now=now,
-                reason=_REASON,
-                body=known.body or body,
-                lease_until=None,
-                claimed_by=None,
-                due_at=None,
+                State.DEAD_LETTERED, now=now, reason=reason, lease_until=None, claimed_by=None, due_at=None
             )
             written = tools.ledger.update(ended)
         if written:
-            break  # else somebody changed it in between: look again
-    log.error(
-        "message %s came to the poison queue and is %s",
-        message_id,
-        written.state.value,
-        extra={"event": Event.DEAD_LETTER, "message_id": message_id},
-    )
-    return message_id
+            return written  # else somebody changed it in between: look again
 
 
-def _identify(body: bytes, came: Delivery) -> tuple[str, str]:
-    """Return the id and content hash, as far as they can be read."""
+def _identify(body: bytes, came: Delivery) -> _Identity:
+    digest = hashlib.sha256(body).hexdigest()
     try:
-        found = read(body, fallback_id=came.queue_id)
+        found = intake.read(body, fallback_id=came.queue_id)
     except MessageError as error:
-        return error.message_id or came.queue_id, hashlib.sha256(body).hexdigest()
-    return found.id, found.content_hash if isinstance(found, Message) else ""
+        return _Identity(error.message_id or f"sha256:{digest}", digest, {})
+    if isinstance(found, Message):
+        return _Identity(found.id, found.content_hash, found.fields.metadata)
+    if isinstance(found, intake.Waiting):
+        return _Identity(found.id, "", {})
+    return _Identity(came.queue_id, digest, {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.core.message import with_id
+from shared.core.intake import with_id
 
 if TYPE_CHECKING:
     from shared.core.delivery import Delivery

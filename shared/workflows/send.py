@@ -3,10 +3,10 @@
 
 1. Read what the queue delivered; what cannot be read or may not be sent is recorded as rejected.
 2. Claim it in the ledger. From here on nobody else sends it.
-3. Get an access token for its sender.
-4. Hand it to the mail server.
+3. Compose it: template, text part, files, limits. What cannot be sent as asked is recorded as rejected.
+4. Get an access token for its sender, and hand the message to the mail server.
 5. Record what came of it, with the server's reply word for word; where it goes again, put it back with a
-delay.
+   delay; tell those who listen.
 
 Whatever is expected ends normally. What raises is a bug or a storage account that does not answer; the queue
 then delivers again.
@@ -14,28 +14,28 @@ then delivers again.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from shared.core import delivery, mime, remedies, sender
-from shared.core.address import without_addresses
+from shared.core import delivery, intake, remedies, sender
 from shared.core.delivery import Delivery, Entry, Ignore, LookAgain, OtherContent, State, Take
-from shared.core.message import Message, Waiting, read, waiting_body
+from shared.core.intake import ClaimCheck, Waiting
 from shared.core.oauth import NO_GRANT
-from shared.core.reply import Judgement, Verdict, judge
-from shared.core.smtp import Envelope, Submission
-from shared.errors import GrantError, MessageError
-from shared.events import Event
+from shared.core.reply import Verdict, judge
+from shared.errors import GrantError, MessageError, PayloadError
+from shared.scribe import Scribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
+    from shared.composer import Composed
+    from shared.core.message import Message
     from shared.core.oauth import AccessToken, Service
     from shared.core.sender import Sender
-    from shared.ports import Ledger, Outbox
+    from shared.core.smtp import Envelope, Octets, Submission
+    from shared.ports import Events, Ledger, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,25 @@ class Mailer(Protocol):
     """The mail server, over authenticated sessions."""
 
     def submit(
-        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: bytes, *, smtputf8: bool
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
     ) -> Submission:
         """Hand one message over and return what became of it; expected failures do not raise."""
+        ...
+
+
+class Composer(Protocol):
+    """Makes a message ready to go; raises ``MessageError`` for one that cannot be sent as asked."""
+
+    def compose(self, message: Message, sender: Sender, *, mail_id: str, date: datetime) -> Composed:
+        """Return envelope and octets, the same at every attempt."""
+        ...
+
+
+class Payloads(Protocol):
+    """The container that apps put large messages in."""
+
+    def read(self, path: str, *, limit: int) -> bytes | None:
+        """Return a blob of at most ``limit`` octets, or None; a larger one is a ``ValueError``."""
         ...
 
 
@@ -72,6 +88,9 @@ class SendTools:
 
     ledger: Ledger
     outbox: Outbox
+    events: Events
+    payloads: Payloads
+    composer: Composer
     tokens: Tokens
     mailer: Mailer
     senders: Mapping[str, Sender]
@@ -91,8 +110,8 @@ def send(tools: SendTools, body: bytes, came: Delivery) -> State | None:
     return _Sending(tools, body, came).run()
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this file
-    """The message was recorded as rejected, or needs nothing more."""
+class _Ended(Exception):  # noqa: N818 - never leaves this file
+    """The delivery came to its end before anything was sent: recorded as rejected, or nothing to do."""
 
     def __init__(self, state: State | None) -> None:
         self.state = state
@@ -105,6 +124,10 @@ class _Sending:
         self._tools = tools
         self._body = body
         self._came = came
+        self._metadata: Mapping[str, str] = {}
+        self._scribe = Scribe(
+            came, ledger=tools.ledger, outbox=tools.outbox, events=tools.events, clock=tools.clock
+        )
         #: What the ledger had of a message that came back from waiting.
         self._waited: Entry | None = None
 
@@ -113,31 +136,51 @@ class _Sending:
             message = self._read()
             chosen = self._choose_sender(message)
             entry = self._claim(message, chosen)
-        except _Refused as refused:
-            return refused.state
-        entry = self._attempt(message, chosen, entry)
-        return self._settle(entry, chosen.name)
+        except _Ended as ended:
+            return ended.state
+        return self._scribe.settle(self._attempt(message, chosen, entry))
 
     # 1. Read.
 
     def _read(self) -> Message:
         try:
-            found = read(self._body, fallback_id=self._came.queue_id)
+            found = intake.read(self._body, fallback_id=self._came.queue_id)
+            if isinstance(found, Waiting):
+                found = self._recall(found)
+            message = self._fetch(found) if isinstance(found, ClaimCheck) else found
         except MessageError as error:
+            if self._waited:
+                raise self._end_waiting(self._waited, error) from None
             raise self._reject(error, error.message_id or self._came.queue_id) from None
-        return self._recall(found) if isinstance(found, Waiting) else found
+        self._metadata = message.fields.metadata
+        return message
 
-    def _recall(self, waiting: Waiting) -> Message:
+    def _recall(self, waiting: Waiting) -> Message | ClaimCheck:
         """Read a message that waits in the ledger."""
         entry = self._tools.ledger.find(waiting.id)
-        if entry is None or not entry.body:
-            said = f"it is {entry.state.value}" if entry else "the ledger has no such message"
-            raise self._ignore(waiting.id, said)
+        if entry is None:
+            raise _Ended(self._scribe.ignore(waiting.id, "the ledger has no such message"))
+        if not entry.body:
+            raise _Ended(self._scribe.leave(entry, f"it is {entry.state.value} already"))
         self._body, self._waited = entry.body, entry
-        found = read(entry.body, fallback_id=waiting.id)
+        found = intake.read(entry.body, fallback_id=waiting.id)
         if isinstance(found, Waiting):
-            raise self._ignore(waiting.id, "what waits under this id is no message")
+            raise _Ended(self._scribe.ignore(waiting.id, "what waits under this id is no message"))
         return found
+
+    def _fetch(self, check: ClaimCheck) -> Message:
+        """Read a message that was too large for the queue."""
+        try:
+            body = self._tools.payloads.read(check.blob, limit=intake.LARGEST_PAYLOAD_BYTES)
+        except ValueError as error:
+            raise MessageError((f"blob: {error}",)) from None
+        if body is None:
+            raise MessageError((f"blob: there is no {check.blob} in the container mail-payloads",))
+        waited = self._waited
+        message = intake.read_payload(body, fallback_id=waited.id if waited else self._came.queue_id)
+        if waited and (message.id, message.content_hash) != (waited.id, waited.content_hash):
+            raise MessageError((f"blob: {check.blob} holds another message now than the one that waits",))
+        return message
 
     def _choose_sender(self, message: Message) -> Sender:
         try:
@@ -149,15 +192,31 @@ class _Sending:
             raise self._reject(error, message.id, message.content_hash, message.fields.sender or "") from None
         return chosen
 
-    def _keep_waiting(self, entry: Entry, error: MessageError) -> _Refused:
+    def _keep_waiting(self, entry: Entry, error: MessageError) -> _Ended:
         """Its sender was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
-        now = self._tools.clock()
-        decision = delivery.claim(entry, delivery=self._came, content_hash=entry.content_hash, now=now)
+        decision = delivery.claim(
+            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
+        )
         if isinstance(decision, Ignore):
-            return self._ignore(entry.id, decision.reason)  # an instance that still has the sender is at it
-        reason = "; ".join(error.problems)
-        later = delivery.waiting(entry, reason=reason, now=now, jitter=self._tools.jitter(), body=entry.body)
-        return _Refused(self._settle(later, entry.sender))
+            # An instance that still has the sender is at it.
+            return _Ended(self._scribe.ignore(entry.id, decision.reason))
+        return _Ended(self._scribe.settle(self._wait(entry, "; ".join(error.problems))))
+
+    def _end_waiting(self, entry: Entry, error: MessageError) -> _Ended:
+        """What it waits to send is gone or another: its own record says so."""
+        decision = delivery.claim(
+            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
+        )
+        if isinstance(decision, LookAgain):
+            self._scribe.put_back(entry.id, decision.delay)
+        if not isinstance(decision, Take):
+            return _Ended(self._scribe.ignore(entry.id, decision.reason))
+        claimed = self._tools.ledger.update(decision.entry)
+        if claimed is None:
+            return _Ended(self._scribe.ignore(entry.id, "another delivery of it was faster"))
+        reason = "\n".join(error.problems)
+        refused = delivery.refuse(claimed, reason=reason, now=self._tools.clock())
+        return _Ended(self._scribe.settle(refused))
 
     # 2. Claim.
 
@@ -168,7 +227,8 @@ class _Sending:
             content_hash=message.content_hash,
             sender=chosen.name,
             delivery=self._came,
-            mail_id=self._tools.mail_id(chosen.from_for(message).domain),
+            mail_id=message.fields.message_id or self._tools.mail_id(chosen.from_for(message).domain),
+            metadata=message.fields.metadata,
             now=now,
         )
         known = self._waited
@@ -184,117 +244,86 @@ class _Sending:
                     return entry
                 known = None  # somebody else was faster: look at what they made of it
                 continue
-            raise self._leave(decision, message)
+            raise self._leave(decision, message, known)
 
-    def _leave(self, decision: LookAgain | Ignore | OtherContent, message: Message) -> _Refused:
+    def _leave(self, decision: LookAgain | Ignore | OtherContent, message: Message, known: Entry) -> _Ended:
         if isinstance(decision, OtherContent):
             error = MessageError((decision.reason,), message_id=message.id)
             # The first message keeps the id; this one is recorded under its queue message's.
             return self._reject(error, self._came.queue_id, message.content_hash, message.fields.sender or "")
         if isinstance(decision, LookAgain):
-            self._put_back(message.id, decision.delay)
-        return self._ignore(message.id, decision.reason)
+            self._scribe.put_back(message.id, decision.delay)
+        return _Ended(self._scribe.leave(known, decision.reason))
 
-    # 3 and 4. A token, and the mail server.
+    def _reject(
+        self, error: MessageError, message_id: str, content_hash: str = "", sender: str = ""
+    ) -> _Ended:
+        return _Ended(
+            self._scribe.reject(
+                error,
+                message_id,
+                body=self._body,
+                metadata=self._metadata,
+                content_hash=content_hash,
+                sender=sender,
+            )
+        )
+
+    # 3. Compose.
 
     def _attempt(self, message: Message, chosen: Sender, entry: Entry) -> Entry:
         """Return the entry as it is to be written after this attempt."""
-        from_address = chosen.from_for(message)
-        octets = mime.build(
-            message, from_address=from_address, mail_id=entry.message_id, date=entry.date or entry.created_at
-        )
-        envelope = Envelope(
-            from_address.addr_spec, tuple(address.addr_spec for address in message.recipients)
-        )
-        smtputf8 = mime.needs_smtputf8(message, from_address)
+        date = entry.date or entry.created_at
         try:
-            token = self._tools.tokens.token(chosen)
-            submission = self._tools.mailer.submit(chosen, token, envelope, octets, smtputf8=smtputf8)
-            judgement = judge(submission)
-            if judgement.verdict is Verdict.REAUTHENTICATE:
-                token = self._tools.tokens.token_after_refusal(chosen, token)
-                submission = self._tools.mailer.submit(chosen, token, envelope, octets, smtputf8=smtputf8)
-                judgement = judge(submission)
+            composed = self._tools.composer.compose(message, chosen, mail_id=entry.message_id, date=date)
+            entry = replace(entry, message_id=composed.mail_id)
+            submission = self._submit(composed, chosen)
+        except MessageError as error:
+            return delivery.refuse(entry, reason="\n".join(error.problems), now=self._tools.clock())
         except GrantError as error:
             return self._wait_for_token(error, chosen, entry)
-        return self._after(submission, judgement, chosen, entry)
+        except PayloadError as error:
+            return self._wait(entry, str(error))
+        return self._after(submission, message, chosen, entry)
+
+    # 4. A token, and the mail server.
+
+    def _submit(self, composed: Composed, chosen: Sender) -> Submission:
+        """Hand it over; where the token was refused, once more with a new one."""
+        tools = self._tools
+        token = tools.tokens.token(chosen)
+        envelope, octets = composed.envelope, composed.mime
+        submission = tools.mailer.submit(chosen, token, envelope, octets, smtputf8=octets.smtputf8)
+        if judge(submission).verdict is Verdict.REAUTHENTICATE:
+            token = tools.tokens.token_after_refusal(chosen, token)
+            submission = tools.mailer.submit(chosen, token, envelope, octets, smtputf8=octets.smtputf8)
+        return submission
 
     def _wait_for_token(self, error: GrantError, chosen: Sender, entry: Entry) -> Entry:
         """Nothing is wrong with the message, so no attempt is counted; the log says what a person must do."""
-        key, event = remedies.for_grant(error)
+        key, word = remedies.for_grant(error)
         explained = self._explain(key, chosen)
         reason = explained if error.code == NO_GRANT else f"{error}; {explained}"
-        log.warning(
-            "mail of %s waits: %s", chosen.name, reason, extra={"event": event, "sender": chosen.name}
-        )
+        log.warning("mail of %s waits: %s", chosen.name, reason, extra={"event": word, "sender": chosen.name})
+        return self._wait(entry, reason)
+
+    def _wait(self, entry: Entry, reason: str) -> Entry:
         return delivery.waiting(
             entry, reason=reason, now=self._tools.clock(), jitter=self._tools.jitter(), body=self._body
         )
 
-    def _after(self, submission: Submission, judgement: Judgement, chosen: Sender, entry: Entry) -> Entry:
+    def _after(self, submission: Submission, message: Message, chosen: Sender, entry: Entry) -> Entry:
+        judgement = judge(submission)
         return delivery.after(
             entry,
-            judgement.verdict,
+            judgement,
+            hold_on_doubt=message.fields.on_doubt == "hold",
             reply=submission.reply.text if submission.reply else "",
             reason=delivery.reason(submission, self._explain(judgement.remedy, chosen)),
             now=self._tools.clock(),
             jitter=self._tools.jitter(),
             body=self._body,
         )
-
-    # 5. Settle.
-
-    def _settle(self, entry: Entry, sender_name: str) -> State | None:
-        written = self._tools.ledger.update(entry)
-        if written is None:
-            # The claim ran out and another instance took it over: its record stands, and ours is only told.
-            log.error(
-                "message %s was taken over while it was being sent; this attempt ended as %s: %s",
-                entry.id,
-                entry.state.value,
-                entry.reply or entry.reason,
-                extra={"event": Event.MAIL_IGNORED, "message_id": entry.id},
-            )
-            return None
-        if written.due_at is not None:
-            self._put_back(entry.id, written.due_at - self._tools.clock())
-        self._say(written, sender_name)
-        return written.state
-
-    def _put_back(self, message_id: str, delay: timedelta) -> None:
-        self._tools.outbox.put(waiting_body(message_id), delay=max(delay, timedelta()))
-
-    # What is recorded and said on the way.
-
-    def _reject(
-        self, error: MessageError, message_id: str, content_hash: str = "", sender_name: str = ""
-    ) -> _Refused:
-        """Record a refusal; where the id belongs to another message, under the queue message's own id."""
-        content_hash = content_hash or hashlib.sha256(self._body).hexdigest()
-        refusal = delivery.refusal(
-            message_id=message_id,
-            content_hash=content_hash,
-            sender=sender_name,
-            reason="\n".join(error.problems),
-            now=self._tools.clock(),
-        )
-        if not self._tools.ledger.add(refusal):
-            known = self._tools.ledger.find(message_id)
-            if known and known.content_hash == content_hash:
-                return self._ignore(message_id, f"it is {known.state.value} already")
-            if message_id != self._came.queue_id:
-                return self._reject(error, self._came.queue_id, content_hash, sender_name)
-        self._say(refusal, sender_name)
-        return _Refused(State.REJECTED)
-
-    def _ignore(self, message_id: str, reason: str) -> _Refused:
-        log.info(
-            "message %s: nothing to do, %s",
-            message_id,
-            reason,
-            extra={"event": Event.MAIL_IGNORED, "message_id": message_id},
-        )
-        return _Refused(None)
 
     def _explain(self, key: str, chosen: Sender) -> str:
         return remedies.explain(
@@ -303,29 +332,3 @@ class _Sending:
             service=self._tools.services[chosen.service],
             consent_url=self._tools.consent_url(chosen.name),
         )
-
-    def _say(self, entry: Entry, sender_name: str) -> None:
-        """One line for each message that changed, with no address and no content in it."""
-        level, event = _LOUDNESS.get(entry.state, (logging.INFO, Event.MAIL_DEFERRED))
-        # A server's words may quote a recipient; ours name the accounts that a person must look at.
-        reply = without_addresses(entry.reply)
-        reason = entry.reason.replace("\n", "; ")
-        reason = without_addresses(reason) if entry.state is State.ACCEPTED else reason
-        said = " | ".join(part for part in (reply, reason) if part)
-        log.log(
-            level,
-            "message %s is %s (sender %s, attempt %d)%s",
-            entry.id,
-            entry.state.value,
-            sender_name or "unknown",
-            entry.attempts,
-            f": {said}" if said else "",
-            extra={"event": event, "message_id": entry.id, "sender": sender_name, "state": entry.state.value},
-        )
-
-
-_LOUDNESS = {
-    State.ACCEPTED: (logging.INFO, Event.MAIL_ACCEPTED),
-    State.REJECTED: (logging.WARNING, Event.MAIL_REJECTED),
-    State.DEFERRED: (logging.INFO, Event.MAIL_DEFERRED),
-}

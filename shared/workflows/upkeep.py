@@ -3,7 +3,6 @@
 
 1. For each sender, renew its token where it would not last until the upkeep after the next.
 2. Say what came of each: one line where all is well, one with what to do where it is not.
-3. Sweep sign-ins that were begun and never came back.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.core import remedies
 from shared.core.oauth import NO_GRANT, RefreshOutcome
-from shared.events import Event
+from shared.log_words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,20 +34,11 @@ class Keeper(Protocol):
         ...
 
 
-class PendingConsents(Protocol):
-    """Sign-ins that have not come back."""
-
-    def sweep(self, now: datetime) -> int:
-        """Remove the expired ones; returns how many."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class UpkeepTools:
     """What upkeep needs of the world."""
 
     keeper: Keeper
-    pending: PendingConsents
     senders: Mapping[str, Sender]
     services: Mapping[str, Service]
     consent_url: Callable[[str], str]
@@ -62,13 +52,11 @@ def upkeep(tools: UpkeepTools) -> dict[str, RefreshOutcome]:
         renewal = tools.keeper.renew(sender)
         outcomes[sender.name] = renewal.outcome
         _say(tools, sender, renewal)
-    swept = tools.pending.sweep(tools.clock())
     log.info(
-        "upkeep looked at %d senders: %s%s",
+        "upkeep looked at %d senders: %s",
         len(outcomes),
         ", ".join(f"{name} {outcome.value}" for name, outcome in outcomes.items()),
-        f"; {swept} unfinished sign-ins swept" if swept else "",
-        extra={"event": Event.UPKEEP_DONE},
+        extra={"event": Word.UPKEEP_DONE},
     )
     return outcomes
 
@@ -81,7 +69,7 @@ def _say(tools: UpkeepTools, sender: Sender, renewal: Renewal) -> None:
             sender.name,
             renewal.outcome.value,
             minutes,
-            extra={"event": Event.TOKEN_REFRESHED, "sender": sender.name},
+            extra={"event": Word.TOKEN_REFRESHED, "sender": sender.name},
         )
         return
     key, event = remedies.for_grant(renewal.error)

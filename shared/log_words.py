@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 
-class Event(enum.StrEnum):
+class Word(enum.StrEnum):
     """One word for each thing that is worth a line."""
 
     #: The settings cannot be used; nothing is sent.
@@ -18,6 +18,8 @@ class Event(enum.StrEnum):
     MAIL_ACCEPTED = "mail-accepted"
     #: A message goes again later.
     MAIL_DEFERRED = "mail-deferred"
+    #: A message may or may not have been accepted, and is not sent again.
+    MAIL_IN_DOUBT = "mail-in-doubt"
     #: A message was refused for good.
     MAIL_REJECTED = "mail-rejected"
     #: A delivery had nothing to do: settled before, or in other hands.
@@ -34,6 +36,8 @@ class Event(enum.StrEnum):
     TOKEN_REFRESHED = "token-refreshed"  # noqa: S105 - as above
     #: Upkeep has looked at every sender.
     UPKEEP_DONE = "upkeep-done"
+    #: What had its time was removed.
+    SWEPT = "swept"
     #: An administrator began to sign in.
     CONSENT_BEGUN = "consent-begun"
     #: A grant was stored.

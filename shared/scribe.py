@@ -1,0 +1,146 @@
+"""
+The scribe: what comes of a delivery is written into the ledger, told as an event, and said in the log.
+
+Each of its methods ends one delivery, so sending reads as what is done and not as what is written about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from shared.core import delivery
+from shared.core.address import without_addresses
+from shared.core.delivery import State
+from shared.core.intake import waiting_body
+from shared.log_words import Word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from shared.core.delivery import Delivery, Entry
+    from shared.errors import MessageError
+    from shared.ports import Events, Ledger, Outbox
+
+log = logging.getLogger(__name__)
+
+_LOUDNESS = {
+    State.ACCEPTED: (logging.INFO, Word.MAIL_ACCEPTED),
+    State.REJECTED: (logging.WARNING, Word.MAIL_REJECTED),
+    State.DEFERRED: (logging.INFO, Word.MAIL_DEFERRED),
+    State.IN_DOUBT: (logging.WARNING, Word.MAIL_IN_DOUBT),
+}
+
+
+class Scribe:
+    """Writes down what came of one delivery."""
+
+    def __init__(
+        self, came: Delivery, *, ledger: Ledger, outbox: Outbox, events: Events, clock: Callable[[], datetime]
+    ) -> None:
+        self._came = came
+        self._ledger = ledger
+        self._outbox = outbox
+        self._events = events
+        self._clock = clock
+
+    def settle(self, entry: Entry) -> State | None:
+        """Write the state after an attempt; a message that goes again is put back until it is due."""
+        written = self._ledger.update(entry)
+        if written is None:
+            # The claim ran out and another instance took it over: its record stands, and ours is only told.
+            log.error(
+                "message %s was taken over while it was being sent; this attempt ended as %s: %s",
+                entry.id,
+                entry.state.value,
+                without_addresses(entry.reply) or entry.reason,
+                extra={"event": Word.MAIL_IGNORED, "message_id": entry.id},
+            )
+            return None
+        if written.due_at is not None:
+            self.put_back(entry.id, written.due_at - self._clock())
+        self._tell(written)
+        return written.state
+
+    def reject(
+        self,
+        error: MessageError,
+        message_id: str,
+        *,
+        body: bytes,
+        metadata: Mapping[str, str],
+        content_hash: str = "",
+        sender: str = "",
+    ) -> State | None:
+        """
+        Record a refusal of what was never claimed.
+
+        Where the id belongs to another message, it is recorded under the queue message's own.
+        """
+        refusal = delivery.refusal(
+            message_id=message_id,
+            content_hash=content_hash or hashlib.sha256(body).hexdigest(),
+            sender=sender,
+            reason="\n".join(error.problems),
+            metadata=metadata,
+            now=self._clock(),
+        )
+        for under in dict.fromkeys((message_id, self._came.queue_id)):
+            refusal = replace(refusal, id=under)
+            if self._ledger.add(refusal):
+                break
+            known = self._ledger.find(under)
+            if known and known.content_hash == refusal.content_hash:
+                return self.leave(known, f"it is {known.state.value} already")
+        self._tell(refusal)  # where both ids are taken, it stands in the log and in the event alone
+        return State.REJECTED
+
+    def leave(self, known: Entry, reason: str) -> State | None:
+        """
+        Leave a message as it is; returns None, for this delivery changed nothing.
+
+        Where the queue hands a settled one over again, the delivery before this one broke off after it had
+        settled it: what it may not have told is told now, under the same event id.
+        """
+        if known.state.is_settled and self._came.dequeue_count > 1:
+            self._events.tell(known)
+        return self.ignore(known.id, reason)
+
+    @staticmethod
+    def ignore(message_id: str, reason: str) -> State | None:
+        """Say that a delivery had nothing to do; returns None."""
+        log.info(
+            "message %s: nothing to do, %s",
+            message_id,
+            reason,
+            extra={"event": Word.MAIL_IGNORED, "message_id": message_id},
+        )
+        return None
+
+    def put_back(self, message_id: str, delay: timedelta) -> None:
+        """Put a message that waits in the ledger on the outbox, to be seen after ``delay``."""
+        self._outbox.put(waiting_body(message_id), delay=max(delay, timedelta()))
+
+    def _tell(self, entry: Entry) -> None:
+        """Tell those who listen, by an event and by a line with no recipient and no content in it."""
+        self._events.tell(entry)
+        level, word = _LOUDNESS.get(entry.state, (logging.INFO, Word.MAIL_DEFERRED))
+        # A server's words may quote a recipient; ours name the accounts that a person must look at.
+        reply = without_addresses(entry.reply)
+        reason = entry.reason.replace("\n", "; ")
+        reason = without_addresses(reason) if entry.state is State.ACCEPTED else reason
+        said = " | ".join(part for part in (reply, reason) if part)
+        log.log(
+            level,
+            "message %s is %s (sender %s, attempt %d)%s",
+            entry.id,
+            entry.state.value,
+            entry.sender or "unknown",
+            entry.attempts,
+            f": {said}" if said else "",
+            extra={"event": word, "message_id": entry.id, "sender": entry.sender, "state": entry.state.value},
+        )
