@@ -18,6 +18,7 @@ import threading
 import time
 import venv
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,8 @@ FOLDER = ROOT / ".venv"
 OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 22  # what the pinned Azurite asks for in its "engines"
 
+_PIP_INSTALL = ("install", "--disable-pip-version-check", "--no-input", "--quiet")
 _LOCAL = ROOT / "local"
-_AZURITE_SOURCE = _LOCAL / "azurite"
-_AZURITE = FOLDER / "azurite"
 _REQUIREMENTS = {
     "app": ROOT / "requirements.txt",
     "local": _LOCAL / "requirements.txt",
@@ -51,6 +51,35 @@ _REQUIREMENTS = {
     "tests": ROOT / "tests" / "requirements.txt",
     "runtime": ROOT / "tests" / "requirements-runtime.txt",
 }
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program with packages of its own: what pins them, and the folder in ``.venv`` that they go into."""
+
+    source: Path
+    folder: Path
+
+    @property
+    def pinned_by(self) -> Path:
+        """The file that pins the packages: npm's lock file in ``source``, or ``source`` for pip."""
+        return self.source / "package-lock.json" if self.source.is_dir() else self.source
+
+    def is_missing(self) -> bool:
+        """Whether it is not there as it is pinned."""
+        return _read(self.folder / "stamp") != _digest(self.pinned_by)
+
+    def install(self) -> None:
+        """Install it; raises ``SetupError``."""
+        install = npm_install if self.source.is_dir() else pip_install
+        install(self.source, self.folder)
+
+
+AZURITE = Program(_LOCAL / "azurite", FOLDER / "azurite")
+JAVASCRIPT_EXAMPLE = Program(ROOT / "docs" / "examples" / "javascript", FOLDER / "examples-javascript")
+MAILPARSER = Program(ROOT / "benchmarks" / "round_trip_js", FOLDER / "round-trip-js")
+AZURE_CLI = Program(ROOT / "tests" / "examples" / "requirements-azure-cli.txt", FOLDER / "azure-cli")
+PROGRAMS = (AZURITE, JAVASCRIPT_EXAMPLE, MAILPARSER, AZURE_CLI)
 
 
 class SetupError(Exception):
@@ -71,7 +100,7 @@ def node() -> Path:
 
 def azurite_script() -> Path:
     """The JavaScript file that starts Azurite."""
-    return _AZURITE / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+    return AZURITE.folder / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 
 
 def ensure(*, tests: bool) -> None:
@@ -81,7 +110,7 @@ def ensure(*, tests: bool) -> None:
         raise SetupError(
             f"this Python is {have}: Sendoff needs 3.11 or newer; run it as python3.13 -m local …"
         )
-    with _locked():
+    with locked():
         wanted = ["app", "local"]
         if _machines_node() is None:
             wanted.append("node")
@@ -89,8 +118,10 @@ def ensure(*, tests: bool) -> None:
             wanted += ["tests", "runtime"]
         venv_missing = not _venv_is_ours()
         groups = [name for name in wanted if venv_missing or not _is_installed(name)]
-        azurite_missing = venv_missing or _azurite_stamp() != _read(_AZURITE / "stamp")
-        if not groups and not azurite_missing:
+        # Programs beside the packages: what the stack runs, and what the tests hold Sendoff against.
+        wanted_programs = PROGRAMS if tests else (AZURITE,)
+        programs = [program for program in wanted_programs if venv_missing or program.is_missing()]
+        if not groups and not programs:
             return
         with _progress("setting up .venv (once)"), ThreadPoolExecutor(1) as beside:
             if venv_missing:
@@ -98,14 +129,14 @@ def ensure(*, tests: bool) -> None:
             if "node" in groups:
                 groups.remove("node")
                 _pip(["node"])
-            azurite = beside.submit(_install_azurite) if azurite_missing else None
+            installing = [beside.submit(program.install) for program in programs]
             ordinary = [name for name in groups if name != "runtime"]
             if ordinary:
                 _pip(ordinary)
             if "runtime" in groups:
                 _pip(["runtime"], "--no-deps", "--ignore-requires-python")
-            if azurite:
-                azurite.result()
+            for installed in installing:
+                installed.result()
 
 
 def _venv_is_ours() -> bool:
@@ -133,16 +164,7 @@ def _make_venv() -> None:
 
 
 def _pip(groups: Sequence[str], *flags: str) -> None:
-    command = [
-        str(python()),
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--quiet",
-        *flags,
-    ]
+    command = [str(python()), "-m", "pip", *_PIP_INSTALL, *flags]
     for group in groups:
         command += ["-r", str(_REQUIREMENTS[group])]
     _run(command, "pip install", cwd=ROOT)
@@ -150,10 +172,18 @@ def _pip(groups: Sequence[str], *flags: str) -> None:
         (FOLDER / f"installed-{group}").write_text(_digest(_REQUIREMENTS[group]))
 
 
-def _install_azurite() -> None:
-    _AZURITE.mkdir(exist_ok=True)
+def npm_install(source: Path, target: Path) -> None:
+    """
+    Install what ``package.json`` and the lock file in ``source`` pin into ``target``, unless it is there.
+
+    Raises ``SetupError``. Whoever calls it holds the lock.
+    """
+    stamp = _digest(source / "package-lock.json")
+    if _read(target / "stamp") == stamp:
+        return
+    target.mkdir(exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(_AZURITE_SOURCE / name, _AZURITE / name)
+        shutil.copy(source / name, target / name)
     runtime = node()
     npm = [str(runtime.with_name("npm"))]
     if runtime == _wheel_node():
@@ -161,11 +191,26 @@ def _install_azurite() -> None:
             str(runtime),
             str(runtime.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
         ]
-    # Azurite runs without any of its dependencies' install scripts, so none is run.
+    # What is installed here runs without any of its dependencies' install scripts, so none is run.
     command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     path = f"{runtime.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    _run(command, "npm ci", cwd=_AZURITE, env={**os.environ, "PATH": path})
-    (_AZURITE / "stamp").write_text(_azurite_stamp())
+    _run(command, "npm ci", cwd=target, env={**os.environ, "PATH": path})
+    (target / "stamp").write_text(stamp)
+
+
+def pip_install(requirements: Path, target: Path) -> None:
+    """
+    Install ``requirements`` into ``target``, a virtual environment of their own, unless they are there.
+
+    Raises ``SetupError``. Whoever calls it holds the lock.
+    """
+    stamp = _digest(requirements)
+    if _read(target / "stamp") == stamp:
+        return
+    venv.create(target, with_pip=True, symlinks=True, clear=True)
+    command = [str(target / "bin" / "python"), "-m", "pip", *_PIP_INSTALL, "-r", str(requirements)]
+    _run(command, "pip install", cwd=ROOT)
+    (target / "stamp").write_text(stamp)
 
 
 def _run(command: Sequence[str], what: str, *, cwd: Path, env: dict[str, str] | None = None) -> None:
@@ -198,10 +243,6 @@ def _machines_node() -> Path | None:
     return Path(found) if major >= OLDEST_NODE else None
 
 
-def _azurite_stamp() -> str:
-    return _digest(_AZURITE_SOURCE / "package-lock.json")
-
-
 def _is_installed(group: str) -> bool:
     return _read(FOLDER / f"installed-{group}") == _digest(_REQUIREMENTS[group])
 
@@ -215,7 +256,7 @@ def _read(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked() -> Iterator[None]:
+def locked() -> Iterator[None]:
     """One installer at a time; the lock goes with the process, so a crash leaves none behind."""
     import fcntl  # noqa: PLC0415 - not on Windows, where the message below is the answer
 

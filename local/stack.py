@@ -69,13 +69,14 @@ class Stack:
         keep_storage: bool = True,
         instances: int = 1,
         lock_seconds: int | None = None,
+        access_log: Path | None = None,
         said: Callable[[str], object] = lambda _: None,
     ) -> Self:
         """
         Start every part and wait until all answer; raises ``StackError`` with nothing left running.
 
-        ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``said`` hears what is
-        being done.
+        ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``access_log`` gets a
+        line for each request to it. ``said`` hears what is being done.
         """
         if owner := _owner(folder):
             raise StackError(
@@ -88,7 +89,8 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         said("storage, identity, vault and mail server")
         with ThreadPoolExecutor(1) as beside:
-            storage = beside.submit(_start_azurite, ports, folder / "azurite" if keep_storage else None)
+            kept = folder / "azurite" if keep_storage else None
+            storage = beside.submit(_start_azurite, ports, kept, access_log)
             try:
                 microsoft, urls = _start_microsoft(ports, folder)
             except StackError:
@@ -184,10 +186,12 @@ def _facts_in(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _start_azurite(ports: Ports, folder: Path | None) -> Azurite:
+def _start_azurite(ports: Ports, folder: Path | None, access_log: Path | None) -> Azurite:
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    return Azurite.launch(folder, blob_port=ports.blob, queue_port=ports.queue, table_port=ports.table)
+    return Azurite.launch(
+        folder, blob_port=ports.blob, queue_port=ports.queue, table_port=ports.table, access_log=access_log
+    )
 
 
 def _start_microsoft(ports: Ports, folder: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
+import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from local import environment, leash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 # The account that every Azurite has; documented by Microsoft, so no secret.
@@ -75,17 +76,34 @@ class Azurite:
 
     @classmethod
     def launch(
-        cls, folder: Path | None = None, *, blob_port: int = 0, queue_port: int = 0, table_port: int = 0
+        cls,
+        folder: Path | None = None,
+        *,
+        blob_port: int = 0,
+        queue_port: int = 0,
+        table_port: int = 0,
+        access_log: Path | None = None,
     ) -> Self:
-        """Start it and wait until all three services listen. The caller stops it."""
+        """
+        Start it and wait until all three services listen. The caller stops it.
+
+        ``access_log`` is a file that gets a line for each request.
+        """
         command = [str(environment.node()), str(environment.azurite_script())]
         # Without --disableTelemetry it calls a host on the internet at every start.
-        command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        command += ["--skipApiVersionCheck", "--disableTelemetry"]
+        command += ["--silent"] if access_log is None else []
         command += ["--location", str(folder)] if folder else ["--inMemoryPersistence"]
         for service, port in (("blob", blob_port), ("queue", queue_port), ("table", table_port)):
             command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
-        process = leash.start(command, stdout=subprocess.PIPE)
-        ports = _wait_until_listening(process)
+        if access_log is None:
+            process = leash.start(command, stdout=subprocess.PIPE)
+            ports = _wait_until_listening(process, process.stdout)
+        else:
+            with access_log.open("w") as written:
+                process = leash.start(command, stdout=written)
+            with access_log.open() as lines:
+                ports = _wait_until_listening(process, _followed(process, lines))
         return cls(process, ports["Blob"], ports["Queue"], ports["Table"])
 
     def stop(self) -> None:
@@ -93,17 +111,29 @@ class Azurite:
         leash.stop(self.process)
 
 
-def _wait_until_listening(process: subprocess.Popen[str]) -> dict[str, int]:
+def _followed(process: subprocess.Popen[str], lines: IO[str]) -> Iterator[str]:
+    """Give each line of a file as it is written, until the process has ended."""
+    line = ""
+    while process.poll() is None:
+        line += lines.readline()
+        if line.endswith("\n"):
+            yield line
+            line = ""
+        else:
+            time.sleep(0.02)
+    yield from lines
+
+
+def _wait_until_listening(process: subprocess.Popen[str], lines: Iterable[str] | None) -> dict[str, int]:
     ports: dict[str, int] = {}
     last_words: deque[str] = deque(maxlen=20)
-    if process.stdout is None:
+    if lines is None:
         raise AzuriteFailedError("azurite was started without a pipe to listen on")
-    for line in process.stdout:
+    for line in lines:
         last_words.append(line.rstrip())
         if found := _LISTENING.search(line):
             ports[found[1]] = int(found[2])
         if len(ports) == 3:  # noqa: PLR2004 - blob, queue and table
             return ports
-    process.wait()
-    process.stdout.close()
+    leash.stop(process)
     raise AzuriteFailedError("azurite did not start: " + " / ".join(last_words))
