@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jinja2.filters import FILTERS
 
 from local.host.instance import KEY_SETTING
 from shared import mail_config, settings
-from shared.core import message
-from shared.core.delivery import MOST_ATTEMPTS, State, back_off
+from shared.core import events, intake, limits, message, sandbox
+from shared.core.delivery import MOST_ATTEMPTS, State, back_off, refusal
 from shared.core.message import Message
 from shared.core.oauth import Service
+from shared.core.remedies import CATALOGUE
+from shared.core.rendering import Template, render
 from shared.core.sender import Limits
 from shared.errors import MessageError, SettingsError
-from shared.events import Event
+from shared.log_words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +34,7 @@ SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 APPS = (ROOT / "docs" / "apps.md").read_text("utf-8")
 LOCAL = (ROOT / "docs" / "local.md").read_text("utf-8")
+TEMPLATES = ROOT / "docs" / "examples" / "templates"
 EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))
 
 
@@ -47,6 +53,19 @@ def section(page: str, heading: str) -> str:
     found = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE)
     assert found, f"there is no heading {heading}"
     return found[1]
+
+
+def chapter(page: str, heading: str) -> str:
+    """Return what stands under a heading of the second level, with all that is below it."""
+    found = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    assert found, f"there is no heading {heading}"
+    return found[1]
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    """Return the code blocks of a kind, without the indent of a list that they stand in."""
+    found = re.findall(rf"^( *)```{kind}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
 
 def listed(text: str) -> list[str]:
@@ -125,14 +144,13 @@ def keys_that_are_known() -> Iterator[tuple[str, list[str]]]:
     config = {
         "services": {"s": dict(strange)},
         "senders": {"s": {**strange, "smtp": dict(strange), "limits": dict(strange)}},
+        "events": dict(strange),
     }
     problems: list[str] = []
     mail_config.read(config, "mail.toml", problems)
     for problem in problems:
-        if found := re.fullmatch(
-            r"mail\.toml: (\w+)\.s(.*)\.\?: it is not known here; known are (.+)", problem
-        ):
-            yield f"`[{found[1]}.<name>{found[2]}]`", found[3].split(", ")
+        if found := re.fullmatch(r"mail\.toml: (\S+)\.\?: it is not known here; known are (.+)", problem):
+            yield f"`[{found[1].replace('s.s', 's.<name>')}]`", found[2].split(", ")
 
 
 @pytest.mark.parametrize(("heading", "keys"), list(keys_that_are_known()), ids=lambda value: str(value)[:24])
@@ -157,22 +175,52 @@ def test_the_mail_toml_in_the_docs_can_be_read() -> None:
     found = re.search(r"^```toml\n(.*?)^```$", administrators, re.DOTALL | re.MULTILINE)
     assert found
     problems: list[str] = []
-    services, senders = mail_config.read(tomllib.loads(found[1]), "mail.toml", problems)
+    mail = mail_config.read(tomllib.loads(found[1]), "mail.toml", problems)
     assert problems == []
-    assert isinstance(services["microsoft"], Service)
-    assert list(senders) == ["noreply", "reports"]
+    assert isinstance(mail.services["microsoft"], Service)
+    assert list(mail.senders) == ["noreply", "reports"]
 
 
 def test_the_fields_of_a_message_in_the_docs_are_those_of_the_code() -> None:
     fields = [field.alias or name for name, field in message.MessageFields.model_fields.items()]
-    assert sorted(fields) == sorted(listed(section(APPS, "Fields")))
+    assert sorted(fields) == sorted(listed(chapter(APPS, "Fields")))
     file = message.AttachmentFields.model_fields
     assert sorted(file) == sorted(listed(section(APPS, "Attachments and inline images")))
 
 
+# What must stand beside some fields; "to" stands beside all.
+BESIDE = {"data": {"template": "order-shipped"}, "language": {"template": "order-shipped"}}
+
+
+@pytest.mark.parametrize(
+    ("field", "example"), re.findall(r"^\| `(\w+)` \| `(.+?)` \|", chapter(APPS, "Fields"), re.MULTILINE)
+)
+def test_the_example_of_each_field_is_taken(field: str, example: str) -> None:
+    value = json.loads(example.replace("…", ""))
+    given = {"to": "ada@example.com", **BESIDE.get(field, {}), field: value}
+    assert isinstance(intake.read(json.dumps(given).encode(), fallback_id="example"), Message)
+
+
+@pytest.mark.parametrize(
+    ("field", "example"),
+    re.findall(r"^\| `(\w+)` \| `(.+?)` \|", section(APPS, "Attachments and inline images"), re.MULTILINE),
+)
+def test_the_example_of_each_field_of_a_file_is_taken(field: str, example: str) -> None:
+    content = {} if field == "blob" else {"content": ""}
+    file = {"filename": "a.txt", **content, field: json.loads(example)}
+    given = {"to": "ada@example.com", "attachments": [file]}
+    assert isinstance(intake.read(json.dumps(given).encode(), fallback_id="example"), Message)
+
+
+def test_the_other_messages_in_the_docs_can_be_read() -> None:
+    for heading in ("Attachments and inline images", "Large messages, and files in blobs", "Templates"):
+        for block in blocks(chapter(APPS, heading), "json"):
+            intake.read(block.encode(), fallback_id="example")
+
+
 def test_the_example_is_a_message_that_can_be_sent() -> None:
     body = (ROOT / "docs" / "examples" / "message.json").read_bytes()
-    found = message.read(body, fallback_id="example")
+    found = intake.read(body, fallback_id="example")
     assert isinstance(found, Message)
     text = f"{found.fields.subject}{found.fields.text}{found.fields.html}"
     assert any(character in text for character in "äöüß")
@@ -181,16 +229,114 @@ def test_the_example_is_a_message_that_can_be_sent() -> None:
 
 
 def test_the_refusal_in_the_docs_is_what_such_a_message_gets() -> None:
-    asked, said = re.findall(
-        r"^```(?:json|text)\n(.*?)^```$", section(APPS, "What is refused"), re.DOTALL | re.MULTILINE
-    )
+    (asked,) = blocks(section(APPS, "When it is refused"), "json")
+    (said,) = blocks(section(APPS, "When it is refused"), "text")
     with pytest.raises(MessageError) as refused:
-        message.read(asked.encode(), fallback_id="example")
+        intake.read(asked.encode(), fallback_id="example")
     assert said.splitlines() == list(refused.value.problems)
 
 
+def test_the_headers_that_are_refused_are_in_the_docs() -> None:
+    (told,) = re.findall(
+        r"^Refused are fields that.*?(?=\n\n)", section(APPS, "Headers of your own"), re.DOTALL | re.MULTILINE
+    )
+    names = {name.lower() for name in re.findall(r"`(.+?)`", told)}
+    assert names == message.OWNED_HEADERS | set(message.OWNED_PREFIXES)
+
+
+def example_template(language: str) -> Template:
+    folder = TEMPLATES / "order-shipped" / language
+    subject, html = ((folder / file).read_text("utf-8") for file in ("subject.txt", "body.html"))
+    return Template(folder.parent.name, language, subject, html)
+
+
+def test_the_templates_of_the_docs_are_filled_by_their_message() -> None:
+    (asked,) = blocks(section(APPS, "Templates"), "json")
+    data = json.loads(asked)["data"]
+    for language in ("default", "de"):
+        filled = render(example_template(language), data)
+        assert "4711" in (filled.subject or "")
+        assert "<li>2 × Käseplatte</li>" in (filled.html or "")
+        assert "{" not in f"{filled.subject}{filled.html}"
+
+
+def test_a_value_that_a_template_of_the_docs_misses_is_named_as_they_say() -> None:
+    (asked,) = blocks(section(APPS, "Templates"), "json")
+    paths, said = blocks(section(APPS, "Templates"), "text")
+    data = json.loads(asked)["data"]
+    del data["name"]
+    with pytest.raises(MessageError) as refused:
+        render(example_template("de"), data)
+    assert said.splitlines() == list(refused.value.problems)
+    assert [ROOT / "docs" / "examples" / path.replace("mail-", "", 1) for path in paths.split()] == [
+        TEMPLATES / "order-shipped" / language / file
+        for language in ("default", "de")
+        for file in ("subject.txt", "body.html")
+    ]
+
+
+def test_what_templates_may_not_use_is_in_the_docs() -> None:
+    told = section(APPS, "Templates")
+    for number in (sandbox.MOST_TURNS, sandbox.MOST_WORK, sandbox.MOST_TEXT, sandbox.MOST_OUTPUT):
+        assert f"{number:,}" in told
+    (names,) = re.findall(r"The filters (.+?) are not there", told, re.DOTALL)
+    missing = FILTERS.keys() - sandbox.Sandbox(escaped=True).filters.keys()
+    assert set(re.findall(r"`(\w+)`", names)) == missing
+
+
+def test_the_limits_that_apps_read_of_are_those_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| (.+?) \| (\d+)\b", section(APPS, "Limits"), re.MULTILINE))
+    source = (ROOT / "shared" / "composer.py").read_text("utf-8")
+    raw_blob = re.search(r"^_LARGEST_RAW_BYTES = ([\d_]+)$", source, re.MULTILINE)
+    assert raw_blob
+    assert rows == {
+        "a queue message": "64",
+        "recipients": str(Limits().recipients_per_message),
+        "the finished mail": str(Limits().max_message_bytes),
+        "attachments": str(limits.MOST_ATTACHMENTS),
+        "all header fields together": str(limits.LARGEST_HEADER_BYTES),
+        "a message in a blob": str(intake.LARGEST_PAYLOAD_BYTES),
+        "`raw_blob`": raw_blob[1].replace("_", ""),
+    }
+
+
+def test_every_kind_of_event_is_in_the_docs_and_says_whether_it_is_asked_for() -> None:
+    told = section(APPS, "Events")
+    assert sorted(listed(told)) == sorted(events.OF_STATE.values())
+    asked = re.findall(r"^\| `(.+?)` \|.+where `mail.toml` asks for it \|$", told, re.MULTILINE)
+    assert set(asked) == events.OPT_IN
+    (table,) = blocks(told, "toml")
+    problems: list[str] = []
+    mail = mail_config.read(tomllib.loads(table), "mail.toml", problems)
+    assert mail.opted_in == events.OPT_IN
+    assert [problem for problem in problems if "events" in problem] == []
+
+
+def test_the_event_in_the_docs_is_one_that_is_told() -> None:
+    (block,) = blocks(section(APPS, "Events"), "json")
+    told = json.loads(block)
+    data = told["data"]
+    at = datetime.fromisoformat(told["time"])
+    first = refusal(
+        message_id=data["id"],
+        content_hash="",
+        sender=data["sender"],
+        reason=data["reason"],
+        metadata=data["metadata"],
+        now=at,
+    )
+    entry = replace(
+        first, attempts=data["attempts"], changes=2, message_id=data["message_id"], reply=data["reply"]
+    )
+    event = events.of_message(entry, source=told["source"])
+    assert event
+    assert json.loads(event) == told
+    remedy = CATALOGUE["recipient-unknown"]
+    assert data["reason"] == f"{remedy.cause}; {remedy.action}"
+
+
 def test_every_word_of_the_log_is_in_the_docs() -> None:
-    assert sorted(Event) == sorted(listed(section(OPERATIONS, "Words in the log")))
+    assert sorted(Word) == sorted(listed(section(OPERATIONS, "Words in the log")))
 
 
 def test_every_state_is_in_the_docs() -> None:

@@ -7,11 +7,12 @@ import pytest
 
 from shared import mail_config
 from shared.core.address import Address
+from shared.core.events import OPT_IN
 from shared.core.oauth import Service
 from shared.core.sender import Limits, Sender, SmtpServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shared.mail_config import MailConfig
 
 SERVICE = """
 [services.microsoft]
@@ -40,7 +41,7 @@ NOREPLY = Sender(
 )
 
 
-def read(text: str) -> tuple[Mapping[str, Service], Mapping[str, Sender]]:
+def read(text: str) -> MailConfig:
     problems: list[str] = []
     found = mail_config.read(tomllib.loads(text), "mail.toml", problems)
     assert problems == []
@@ -55,11 +56,11 @@ def problems(text: str) -> list[str]:
 
 
 def test_the_least_that_can_be_written_takes_exchange_onlines_defaults() -> None:
-    assert read(GOOD) == ({"microsoft": MICROSOFT}, {"noreply": NOREPLY})
+    assert read(GOOD) == mail_config.MailConfig({"microsoft": MICROSOFT}, {"noreply": NOREPLY}, frozenset())
 
 
 def test_everything_that_can_be_written_is_read() -> None:
-    services, senders = read(
+    found = read(
         """
         [services.emulator]
         type = "microsoft"
@@ -88,9 +89,14 @@ def test_everything_that_can_be_written_is_read() -> None:
         recipients_per_message = 3
         recipients_per_day = 4
         max_message_bytes = 5
+
+        [events]
+        accepted = true
+        deferred = true
         """
     )
-    assert services == {
+    assert found.opted_in == {"mail.accepted", "mail.deferred"}
+    assert found.services == {
         "emulator": Service(
             "emulator",
             "11111111-2222-4333-8444-555555555555",
@@ -99,7 +105,7 @@ def test_everything_that_can_be_written_is_read() -> None:
             authority_is_known=False,
         )
     }
-    assert senders == {
+    assert found.senders == {
         "reports": Sender(
             name="reports",
             service="emulator",
@@ -121,13 +127,13 @@ def test_everything_that_can_be_written_is_read() -> None:
     "tenant", ["common", "organizations", "contoso.com", "11111111-2222-4333-8444-555555555555"]
 )
 def test_a_tenant_is_an_id_a_domain_or_a_word_of_entras(tenant: str) -> None:
-    services, _ = read(GOOD.replace("contoso.onmicrosoft.com", tenant))
+    services = read(GOOD.replace("contoso.onmicrosoft.com", tenant)).services
     assert services["microsoft"].authority == f"https://login.microsoftonline.com/{tenant}"
 
 
 def test_several_senders_keep_their_order() -> None:
-    _, senders = read(f"{GOOD}{SENDER.replace('noreply', 'billing')}{SENDER.replace('noreply', 'alerts')}")
-    assert list(senders) == ["noreply", "billing", "alerts"]
+    text = f"{GOOD}{SENDER.replace('noreply', 'billing')}{SENDER.replace('noreply', 'alerts')}"
+    assert list(read(text).senders) == ["noreply", "billing", "alerts"]
 
 
 NOT_BUILT = [
@@ -157,7 +163,7 @@ WRONG = [
     ("", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
     ("services = 1\nsenders = []", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
     ("[services]\n[senders]", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
-    (f"sender = 1\n{GOOD}", ["sender: it is not known here; known are services, senders"]),
+    (f"sender = 1\n{GOOD}", ["sender: it is not known here; known are services, senders, events"]),
     (f'[services]\n"a b" = {{}}\n{GOOD}', [f"services.a b: {NO_NAME}"]),
     (f"[services]\nother = 1\n{GOOD}", [f"services.other: {NO_NAME}"]),
     (f"[senders]\nother = 1\n{GOOD}", [f"senders.other: {NO_NAME}"]),
@@ -253,6 +259,14 @@ WRONG = [
         )
         for number in ("0", "-1", "'3'", "true", "1.5")
     ],
+    # Events.
+    (
+        f"{GOOD}\n[events]\nrejected = true",
+        ["events.rejected: it is not known here; known are accepted, deferred"],
+    ),
+    (f"{GOOD}\n[events]\naccepted = 1", ["events.accepted: it is neither true nor false"]),
+    (f"{GOOD}\n[events]\ndeferred = 'yes'", ["events.deferred: it is neither true nor false"]),
+    (f"events = true\n{GOOD}", ["events: it is not a table"]),
     # All of them.
     (
         f"{GOOD}default = true\n{SENDER.replace('noreply', 'billing')}default = true",
@@ -264,6 +278,23 @@ WRONG = [
 @pytest.mark.parametrize(("text", "said"), WRONG, ids=[said[0] for _, said in WRONG])
 def test_what_is_wrong_is_named_with_its_place(text: str, said: list[str]) -> None:
     assert problems(text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "opted_in"),
+    [
+        ("", set()),
+        ("[events]", set()),
+        ("[events]\naccepted = true", {"mail.accepted"}),
+        ("[events]\naccepted = false\ndeferred = true", {"mail.deferred"}),
+    ],
+)
+def test_events_that_are_many_are_told_only_where_they_are_asked_for(text: str, opted_in: set[str]) -> None:
+    assert read(f"{GOOD}\n{text}").opted_in == opted_in
+
+
+def test_what_can_be_asked_for_is_what_the_events_say_it_is() -> None:
+    assert mail_config.OPT_IN == OPT_IN
 
 
 @pytest.mark.parametrize("text", ["Ada <ada@contoso.com>", " ada@contoso.com", "<ada@contoso.com>"])
@@ -309,10 +340,10 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
 def test_three_settings_stand_for_one_default_sender() -> None:
     environ = {"OAUTH_TENANT_ID": "contoso.com", "OAUTH_CLIENT_ID": "id", "MAILBOX": "noreply@contoso.com"}
     found: list[str] = []
-    services, senders = mail_config.read(mail_config.single_sender(environ), "the environment", found)
+    read = mail_config.read(mail_config.single_sender(environ), "the environment", found)
     assert found == []
-    assert list(services) == ["microsoft"]
-    assert [(sender.name, sender.mailbox, sender.default) for sender in senders.values()] == [
+    assert list(read.services) == ["microsoft"]
+    assert [(sender.name, sender.mailbox, sender.default) for sender in read.senders.values()] == [
         ("default", "noreply@contoso.com", True)
     ]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ NO_MAIL_TOML = (
 NO_STORAGE = (
     f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName or {STORAGE}__queueServiceUri",
     f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName or {STORAGE}__tableServiceUri",
+    f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName or {STORAGE}__blobServiceUri",
 )
 
 
@@ -66,18 +68,26 @@ def test_six_settings_are_enough_for_one_sender() -> None:
                 default=True,
             )
         },
+        frozenset(),
+        timedelta(days=30),
         Bindings("outbox", "mail-events", "0 */15 * * * *"),
     )
 
 
 def test_every_problem_is_named_at_once() -> None:
-    assert problems({"KEY_VAULT_VERIFY_CHALLENGE": "maybe", "OUTBOX_QUEUE": "Out Box"}) == (
+    wrong = {
+        "KEY_VAULT_VERIFY_CHALLENGE": "maybe",
+        "OUTBOX_QUEUE": "Out Box",
+        "LEDGER_RETENTION_DAYS": "a month",
+    }
+    assert problems(wrong) == (
         *NO_STORAGE,
         "KEY_VAULT_URL: it is missing; write the vault's address, https://<name>.vault.azure.net",
         "KEY_VAULT_VERIFY_CHALLENGE: write true, or false for an emulator",
         "PUBLIC_URL: it is missing; write the address at which people reach this app",
         "OUTBOX_QUEUE: a queue's name has 3 to 56 lower-case letters, digits and single hyphens",
         NO_MAIL_TOML,
+        "LEDGER_RETENTION_DAYS: write a number of days from 1 to 3650",
     )
 
 
@@ -141,22 +151,30 @@ def test_what_is_no_connection_string_is_refused_without_a_word_of_it(text: str)
     assert CANARY not in f"{refused.value!r} {refused.value}"
 
 
-QUEUE, TABLE = "https://contoso.queue.core.windows.net", "https://contoso.table.core.windows.net"
+QUEUE, TABLE, BLOB = (f"https://contoso.{kind}.core.windows.net" for kind in ("queue", "table", "blob"))
 
 
 @pytest.mark.parametrize(
     ("environ", "storage"),
     [
-        ({"__accountName": "contoso"}, Storage("", QUEUE, TABLE)),
+        ({"__accountName": "contoso"}, Storage("", QUEUE, TABLE, BLOB)),
         (
-            {"__queueServiceUri": "https://q.example", "__tableServiceUri": "https://t.example"},
-            Storage("", "https://q.example", "https://t.example"),
+            {
+                "__queueServiceUri": "https://q.example",
+                "__tableServiceUri": "https://t.example",
+                "__blobServiceUri": "https://b.example",
+            },
+            Storage("", "https://q.example", "https://t.example", "https://b.example"),
         ),
         (
             {"__accountName": "contoso", "__tableServiceUri": "https://t.example"},
-            Storage("", QUEUE, "https://t.example"),
+            Storage("", QUEUE, "https://t.example", BLOB),
         ),
-        ({"__accountName": "contoso", "__clientId": "own"}, Storage("", QUEUE, TABLE, "own")),
+        (
+            {"__accountName": "contoso", "__blobServiceUri": "https://b.example"},
+            Storage("", QUEUE, TABLE, "https://b.example"),
+        ),
+        ({"__accountName": "contoso", "__clientId": "own"}, Storage("", QUEUE, TABLE, BLOB, "own")),
     ],
 )
 def test_storage_may_be_named_for_an_identity(environ: dict[str, str], storage: Storage) -> None:
@@ -179,7 +197,7 @@ def test_the_identity_is_the_apps_own_unless_storage_has_another() -> None:
             {f"{STORAGE}__accountName": "a b"},
             tuple(
                 f"{STORAGE}: the address of its {kind} is not an https:// one"
-                for kind in ("queues", "tables")
+                for kind in ("queues", "tables", "blobs")
             ),
         ),
         (
@@ -311,6 +329,21 @@ def test_events_do_not_go_where_messages_come_from(name: str) -> None:
     )
 
 
+# How long the ledger keeps what is settled.
+
+
+@pytest.mark.parametrize(("value", "days"), [("", 30), ("1", 1), ("90", 90), ("3650", 3650), ("007", 7)])
+def test_the_ledger_keeps_settled_messages_for_as_many_days_as_are_written(value: str, days: int) -> None:
+    assert loaded(LEDGER_RETENTION_DAYS=value).ledger_retention == timedelta(days=days)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "3651", "1.5", "30 days", "٣", "1e1", " 5", "9" * 5000])
+def test_a_number_of_days_that_is_none_is_refused(value: str) -> None:
+    assert problems(without(LEDGER_RETENTION_DAYS=value)) == (
+        "LEDGER_RETENTION_DAYS: write a number of days from 1 to 3650",
+    )
+
+
 # mail.toml.
 
 MAIL_TOML = """
@@ -330,6 +363,12 @@ WITHOUT_MAILBOX = without("MAILBOX", "OAUTH_TENANT_ID", "OAUTH_CLIENT_ID")
 def test_mail_toml_stands_beside_the_app(tmp_path: Path, start: bytes) -> None:
     (tmp_path / "mail.toml").write_bytes(start + MAIL_TOML.encode())
     assert list(load(WITHOUT_MAILBOX, root=tmp_path).senders) == ["billing"]
+
+
+def test_mail_toml_says_which_events_are_wanted(tmp_path: Path) -> None:
+    (tmp_path / "mail.toml").write_text(f"{MAIL_TOML}[events]\naccepted = true\n", encoding="utf-8")
+    assert load(WITHOUT_MAILBOX, root=tmp_path).opted_in == {"mail.accepted"}
+    assert loaded().opted_in == frozenset()
 
 
 def test_mail_toml_may_stand_elsewhere(tmp_path: Path) -> None:

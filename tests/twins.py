@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.table_ledger import Change
+from shared.core import events
 from shared.core.delivery import State
 from shared.core.oauth import (
     PROFILE_SCOPE,
@@ -27,13 +28,16 @@ from shared.core.oauth import (
     RefreshOutcome,
 )
 from shared.core.smtp import Envelope, Phase, Reply, Submission
+from shared.errors import PayloadError
 from shared.grants import Renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shared.core.delivery import Entry
+    from shared.core.rendering import Template
     from shared.core.sender import Sender
+    from shared.core.smtp import Octets
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -63,6 +67,7 @@ class MemoryLedger:
         self._history: dict[str, list[Change]] = {}
         self._lock = threading.Lock()
         self._versions = 0
+        self._rest_until: datetime | None = None
         self.before: Callable[[str], object] = lambda _: None
         self.after: Callable[[str], object] = lambda _: None
 
@@ -94,6 +99,20 @@ class MemoryLedger:
     def history(self, message_id: str) -> list[Change]:
         with self._lock:
             return list(self._history.get(message_id, ()))
+
+    def sweep(self, *, before: datetime, now: datetime, pages: int) -> int:
+        with self._lock:
+            if pages < 1 or (self._rest_until and self._rest_until > now):
+                return 0
+            self._rest_until = now + timedelta(days=1)
+            old = [
+                entry.id
+                for entry in self._entries.values()
+                if entry.state.is_settled and entry.updated_at < before
+            ]
+            for message_id in old:
+                del self._entries[message_id], self._history[message_id]
+            return len(old)
 
     def check(self) -> None:
         self.before("check")
@@ -149,6 +168,89 @@ class MemoryOutbox:
         assert not _NOT_IN_XML.search(text)
         assert len(text.encode()) <= _LARGEST_MESSAGE_BYTES
         self.puts.append(Put(text, delay))
+
+
+class MemoryLetters:
+    """A container that dead letters are kept in; ``before`` is called before each write, and may raise."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self.before: Callable[[str], object] = lambda _: None
+
+    def put(self, path: str, content: bytes) -> None:
+        self.before("put")
+        self.blobs.setdefault(path, content)
+
+
+@dataclass(frozen=True)
+class MemoryBlob:
+    """A blob as it stood when it was looked up."""
+
+    path: str
+    content: bytes
+    blobs: Mapping[str, bytes]
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def chunks(self) -> Iterator[bytes]:
+        if self.blobs.get(self.path) != self.content:
+            raise PayloadError("a blob changed while it was being read; it is read again")
+        for start in range(0, self.size, 1_000):
+            yield self.content[start : start + 1_000]
+
+
+class MemoryPayloads(MemoryLetters):
+    """The container that apps put large things in; ``asked`` names each blob that was looked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def find(self, path: str) -> MemoryBlob | None:
+        self.asked.append(path)
+        content = self.blobs.get(path)
+        return None if content is None else MemoryBlob(path, content, self.blobs)
+
+    def read(self, path: str, *, limit: int) -> bytes | None:
+        found = self.find(path)
+        if found and found.size > limit:
+            raise ValueError(f"{path} has {found.size} octets and {limit} can be read")
+        return b"".join(found.chunks()) if found else None
+
+
+class MemoryTemplates:
+    """Templates, by name and language, else the default one."""
+
+    def __init__(self, *templates: Template) -> None:
+        self.templates = {(each.name, each.language): each for each in templates}
+
+    def find(self, name: str, language: str | None) -> Template | None:
+        default = self.templates.get((name, "default"))
+        return self.templates.get((name, language or "default"), default)
+
+
+class MemoryEvents:
+    """Those who listen: every entry as it was told; ``before`` is called before each, and may raise."""
+
+    def __init__(self) -> None:
+        self.told: list[Entry] = []
+        self.before: Callable[[str], object] = lambda _: None
+
+    def tell(self, entry: Entry) -> None:
+        self.before("tell")
+        self.told.append(entry)
+
+    @property
+    def states(self) -> list[tuple[str, State]]:
+        return [(entry.id, entry.state) for entry in self.told]
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the id of each event that was told, as a reader gets it."""
+        found = [events.of_message(entry, source="https://mail.contoso.com") for entry in self.told]
+        return [json.loads(event)["id"] for event in found if event is not None]
 
 
 class MemoryLeases:
@@ -252,9 +354,11 @@ class ScriptedMailer:
         self.meanwhile: Callable[[], object] = lambda: None
 
     def submit(
-        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: bytes, *, smtputf8: bool
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
     ) -> Submission:
-        self.submitted.append(Submitted(sender.name, token, envelope, mime, smtputf8))
+        octets = b"".join(mime.chunks())
+        assert len(octets) == mime.size
+        self.submitted.append(Submitted(sender.name, token, envelope, octets, smtputf8))
         self.meanwhile()
         answer = self.script.pop(0) if self.script else ACCEPTED
         if isinstance(answer, BaseException):

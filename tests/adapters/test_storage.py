@@ -18,7 +18,7 @@ from shared.adapters.table_consents import TableConsents
 from shared.adapters.table_leases import TableLeases
 from shared.adapters.table_ledger import TableLedger
 from shared.core.delivery import Delivery, State, first_claim, refusal
-from shared.core.message import waiting_body
+from shared.core.intake import waiting_body
 from tests.twins import NOON
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def test_a_message_is_a_partition_with_its_entry_and_its_changes(table: Table, r
             sender="noreply",
             delivery=Delivery("queue-id-1", 1),
             mail_id="<1@contoso.com>",
+            metadata={"tenant": "contoso"},
             now=NOON,
         )
     )
@@ -138,7 +139,9 @@ def test_a_message_is_a_partition_with_its_entry_and_its_changes(table: Table, r
 @pytest.mark.parametrize("letter", ["x", "ü", "漢", "😀"])
 def test_a_text_that_no_property_can_hold_is_cut_between_letters(table: Table, letter: str) -> None:
     ledger = TableLedger(table)
-    made = refusal(message_id="order-17", content_hash="", sender="", reason=letter * 40_000, now=NOON)
+    made = refusal(
+        message_id="order-17", content_hash="", sender="", reason=letter * 40_000, metadata={}, now=NOON
+    )
     made = replace(made, reply=letter * 40_000, body=b"x" * 65_536)
     added = ledger.add(made)
     found = ledger.find("order-17")

@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from azure.identity import ManagedIdentityCredential
+from azure.storage.blob import BlobClient
 from azure.storage.queue import QueueClient
 
+from shared.adapters.blob_container import BlobContainer
 from shared.adapters.key_vault import KeyVault
 from shared.adapters.storage_queue import StorageQueue
 from shared.adapters.table_consents import TableConsents
 from shared.adapters.table_leases import TableLeases
 from shared.adapters.table_ledger import TableLedger
-from tests.twins import Clock, MemoryConsents, MemoryGrants, MemoryLeases, MemoryLedger, MemoryOutbox
+from tests.twins import (
+    Clock,
+    MemoryConsents,
+    MemoryGrants,
+    MemoryLeases,
+    MemoryLedger,
+    MemoryOutbox,
+    MemoryPayloads,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from local.azurite import Azurite
     from local.microsoft.cloud import Cloud
@@ -115,3 +125,26 @@ def outbox(request: pytest.FixtureRequest) -> Iterator[Queue]:
     name: str = request.getfixturevalue("unique_name")
     with QueueClient.from_connection_string(azurite.connection_string, name) as reader:
         yield AzureQueue(StorageQueue(name, connection_string=azurite.connection_string), reader)
+
+
+@dataclass
+class Blobs:
+    """A container, and somebody else who writes what they like there."""
+
+    container: MemoryPayloads | BlobContainer
+    overwrite: Callable[[str, bytes], object]
+
+
+@pytest.fixture(params=KINDS)
+def blobs(request: pytest.FixtureRequest) -> Blobs:
+    if request.param == "twin":
+        twin = MemoryPayloads()
+        return Blobs(twin, twin.blobs.__setitem__)
+    azurite: Azurite = request.getfixturevalue("azurite")
+    name: str = request.getfixturevalue("unique_name")
+
+    def overwrite(path: str, content: bytes) -> None:
+        with BlobClient.from_connection_string(azurite.connection_string, name, path) as blob:
+            blob.upload_blob(content, overwrite=True)
+
+    return Blobs(BlobContainer(name, connection_string=azurite.connection_string), overwrite)

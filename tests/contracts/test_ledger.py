@@ -15,6 +15,7 @@ from tests.twins import NOON, MemoryLedger
 
 Ledger = MemoryLedger | TableLedger
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 UNUSUAL_IDS = ["a:b@c.d_-", "x" * 256, "0", "..", "-", "A.B", "noreply@contoso.com:2026-11-24"]
 
 
@@ -25,6 +26,7 @@ def claimed(message_id: str = "order-17", *, by: str = "queue-id-1") -> Entry:
         sender="noreply",
         delivery=Delivery(by, 1),
         mail_id="<1@contoso.com>",
+        metadata={"tenant": "contoso", "Größe": "zwölf"},
         now=NOON.replace(microsecond=123_456),
     )
 
@@ -184,22 +186,108 @@ def test_every_state_can_be_kept(ledger: Ledger, state: State) -> None:
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(
-    reason=st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
-    reply=st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    texts=st.tuples(TEXT, TEXT),
     body=st.binary(max_size=300),
     moment=st.datetimes(min_value=NOON.replace(tzinfo=None), timezones=st.just(UTC)),
+    metadata=st.dictionaries(TEXT, TEXT, max_size=5),
 )
 def test_any_text_octets_and_time_come_back_as_they_were(
-    ledger: Ledger, reason: str, reply: str, body: bytes, moment: datetime
+    ledger: Ledger, texts: tuple[str, str], body: bytes, moment: datetime, metadata: dict[str, str]
 ) -> None:
-    message_id = str(uuid.uuid4())
-    made = refusal(message_id=message_id, content_hash="", sender="noreply", reason=reason, now=NOON)
+    message_id, (reason, reply) = str(uuid.uuid4()), texts
+    made = refusal(
+        message_id=message_id, content_hash="", sender="noreply", reason=reason, metadata=metadata, now=NOON
+    )
     entry = replace(made, reply=reply, body=body, due_at=moment)
     added = ledger.add(entry)
     found = ledger.find(message_id)
     assert added == found
     assert found is not None
     assert replace(found, version="") == entry
+
+
+# Metadata.
+
+
+def test_metadata_stays_with_a_message_through_its_changes(ledger: Ledger) -> None:
+    entry = ledger.add(claimed())
+    assert entry is not None
+    entry = ledger.update(waiting(entry, reason="busy", now=NOON, jitter=0.5, body=b"{}"))
+    assert entry is not None
+    ledger.update(entry.evolve(State.CANCELLED, now=NOON))
+    found = ledger.find("order-17")
+    assert found is not None
+    assert found.metadata == {"tenant": "contoso", "Größe": "zwölf"}
+
+
+def test_the_largest_metadata_that_a_message_may_have_can_be_kept(ledger: Ledger) -> None:
+    metadata = {f"{number:02d}": "ü" * 500 for number in range(16)}
+    ledger.add(replace(claimed(), metadata=metadata, body=b"x" * 65_536, reason="x" * 30_000))
+    found = ledger.find("order-17")
+    assert found is not None
+    assert found.metadata == metadata
+
+
+# Sweeping.
+
+MONTH = timedelta(days=30)
+
+
+def settled(ledger: Ledger, message_id: str, *, at: datetime, state: State = State.ACCEPTED) -> None:
+    entry = ledger.add(claimed(message_id))
+    assert entry is not None
+    assert ledger.update(entry.evolve(state, now=at))
+
+
+def sweep(ledger: Ledger, now: datetime) -> int:
+    return ledger.sweep(before=now - MONTH, now=now, pages=100)
+
+
+def test_what_was_settled_long_ago_is_swept_with_its_history(ledger: Ledger) -> None:
+    now = NOON + MONTH
+    settled(ledger, "old", at=NOON - timedelta(seconds=1))
+    settled(ledger, "just-kept", at=NOON)
+    assert sweep(ledger, now) == 1
+    assert (ledger.find("old"), ledger.history("old")) == (None, [])
+    assert ledger.find("just-kept") is not None
+    assert len(ledger.history("just-kept")) == 2
+
+
+@pytest.mark.parametrize("state", list(State), ids=lambda state: state.value)
+def test_only_what_is_settled_is_swept(ledger: Ledger, state: State) -> None:
+    ledger.add(replace(claimed(), state=state))
+    assert sweep(ledger, NOON + 10 * MONTH) == (1 if state.is_settled else 0)
+    assert (ledger.find("order-17") is None) == state.is_settled
+
+
+def test_an_id_that_was_swept_is_free_again(ledger: Ledger) -> None:
+    settled(ledger, "order-17", at=NOON)
+    sweep(ledger, NOON + 2 * MONTH)
+    assert ledger.add(claimed()) is not None
+    assert len(ledger.history("order-17")) == 1
+
+
+def test_the_ledger_is_looked_through_once_a_day(ledger: Ledger) -> None:
+    now = NOON + 2 * MONTH
+    assert sweep(ledger, now) == 0
+    settled(ledger, "order-17", at=NOON)
+    assert sweep(ledger, now + timedelta(hours=23)) == 0
+    assert ledger.find("order-17") is not None
+    assert sweep(ledger, now + timedelta(hours=24)) == 1
+
+
+def test_a_message_that_changed_more_often_than_a_transaction_holds_is_swept_whole(ledger: Ledger) -> None:
+    entry = ledger.add(claimed())
+    for number in range(60):
+        assert entry is not None
+        entry = ledger.update(waiting(entry, reason=f"wait {number}", now=NOON, jitter=0.5, body=b"{}"))
+        assert entry is not None
+        entry = ledger.update(entry.evolve(State.SENDING, now=NOON))
+    assert entry is not None
+    ledger.update(entry.evolve(State.ACCEPTED, now=NOON))
+    assert len(ledger.history("order-17")) == 122
+    assert sweep(ledger, NOON + 2 * MONTH) == 1
+    assert (ledger.find("order-17"), ledger.history("order-17")) == (None, [])
 
 
 def test_check_is_content_with_a_ledger_that_answers(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.core.message import waiting_body, with_id
+from shared.core.intake import waiting_body, with_id
 from tests.waiting import eventually
 
 if TYPE_CHECKING:

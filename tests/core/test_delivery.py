@@ -26,10 +26,11 @@ from shared.core.delivery import (
     first_claim,
     reason,
     refusal,
+    refuse,
     wait,
     waiting,
 )
-from shared.core.reply import Verdict
+from shared.core.reply import Judgement, Scope, Verdict
 from shared.core.smtp import Phase, Reply, Submission
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -122,6 +123,7 @@ def test_the_first_claim_fixes_message_id_and_date_for_good() -> None:
         sender="noreply",
         delivery=FIRST,
         mail_id="<m@contoso.com>",
+        metadata={"order": "4711"},
         now=NOW,
     ) == Entry(
         "order-1",
@@ -131,6 +133,7 @@ def test_the_first_claim_fixes_message_id_and_date_for_good() -> None:
         NOW,
         sender="noreply",
         message_id="<m@contoso.com>",
+        metadata={"order": "4711"},
         date=NOW.replace(microsecond=0),  # a Date field has seconds
         lease_until=NOW + CLAIM_LEASE,
         claimed_by=FIRST,
@@ -138,8 +141,17 @@ def test_the_first_claim_fixes_message_id_and_date_for_good() -> None:
 
 
 def test_a_refusal_is_settled_from_the_start() -> None:
-    refused = refusal(message_id="order-1", content_hash="hash", sender="", reason="to: is no list", now=NOW)
-    assert refused == Entry("order-1", State.REJECTED, "hash", NOW, NOW, reason="to: is no list")
+    refused = refusal(
+        message_id="order-1",
+        content_hash="hash",
+        sender="",
+        reason="to: is no list",
+        metadata={"order": "4711"},
+        now=NOW,
+    )
+    assert refused == Entry(
+        "order-1", State.REJECTED, "hash", NOW, NOW, reason="to: is no list", metadata={"order": "4711"}
+    )
     assert refused.attempts == 0
 
 
@@ -280,8 +292,24 @@ def test_all_attempts_together_take_the_better_part_of_a_day() -> None:
 # After an attempt.
 
 
-def ended(verdict: Verdict, of: Entry = SENDING, jitter: float = 0.5) -> Entry:
-    return after(of, verdict, reply="the reply", reason="the reason", now=NOW, jitter=jitter, body=BODY)
+def ended(
+    verdict: Verdict,
+    of: Entry = SENDING,
+    jitter: float = 0.5,
+    *,
+    doubt: bool = False,
+    hold_on_doubt: bool = False,
+) -> Entry:
+    return after(
+        of,
+        Judgement(verdict, "a rule", "a remedy", Scope.MESSAGE, doubt),
+        hold_on_doubt=hold_on_doubt,
+        reply="the reply",
+        reason="the reason",
+        now=NOW,
+        jitter=jitter,
+        body=BODY,
+    )
 
 
 @pytest.mark.parametrize(
@@ -365,9 +393,55 @@ def test_where_nothing_is_wrong_with_the_message_no_attempt_is_counted(
     )
 
 
-def test_every_verdict_has_an_end() -> None:
+@pytest.mark.parametrize("attempts", [0, MOST_ATTEMPTS - 1])
+def test_a_doubt_is_held_for_a_person_where_the_message_asks_for_that(attempts: int) -> None:
+    known = replace(SENDING, attempts=attempts, waits=3, body=BODY)
+    assert ended(Verdict.DEFER, known, doubt=True, hold_on_doubt=True) == replace(
+        known,
+        state=State.IN_DOUBT,
+        updated_at=NOW,
+        changes=2,
+        attempts=attempts + 1,
+        reply="the reply",
+        reason="the reason",
+        lease_until=None,
+        claimed_by=None,
+        body=b"",
+    )
+
+
+@pytest.mark.parametrize(("doubt", "hold_on_doubt"), [(True, False), (False, True), (False, False)])
+def test_without_a_doubt_or_without_that_wish_it_goes_again(*, doubt: bool, hold_on_doubt: bool) -> None:
+    assert ended(Verdict.DEFER, doubt=doubt, hold_on_doubt=hold_on_doubt) == ended(Verdict.DEFER)
+    for verdict in set(Verdict) - {Verdict.DEFER}:
+        assert ended(verdict, doubt=doubt, hold_on_doubt=hold_on_doubt) == ended(verdict)
+
+
+def test_a_doubt_does_not_hold_what_has_another_end() -> None:
+    for verdict in set(Verdict) - {Verdict.DEFER}:
+        assert ended(verdict, doubt=True, hold_on_doubt=True) == ended(verdict)
+
+
+def test_what_cannot_be_sent_as_asked_is_settled_after_its_claim() -> None:
+    known = replace(SENDING, attempts=1, reply="an old reply", body=BODY)
+    assert refuse(known, reason="html: it is too long", now=NOW) == replace(
+        known,
+        state=State.REJECTED,
+        updated_at=NOW,
+        changes=2,
+        reply="",
+        reason="html: it is too long",
+        lease_until=None,
+        claimed_by=None,
+        body=b"",
+    )
+
+
+@pytest.mark.parametrize("hold_on_doubt", [False, True])
+@pytest.mark.parametrize("doubt", [False, True])
+def test_every_verdict_has_an_end(*, doubt: bool, hold_on_doubt: bool) -> None:
     for verdict in Verdict:
-        left = ended(verdict)
+        left = ended(verdict, doubt=doubt, hold_on_doubt=hold_on_doubt)
         assert left.state is not State.SENDING
         assert (left.due_at is None) == left.state.is_settled
         assert (left.body == b"") == left.state.is_settled

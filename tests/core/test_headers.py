@@ -26,7 +26,7 @@ SUBJECTS = [
     ("", b"Subject: \r\n"),
     ("Hello", b"Subject: Hello\r\n"),
     ("Two  spaces", b"Subject: Two  spaces\r\n"),
-    ("Trailing ", b"Subject: Trailing \r\n"),
+    ("Trailing ", b"Subject: =?utf-8?q?Trailing_?=\r\n"),
     (" Leading", b"Subject: =?utf-8?q?_Leading?=\r\n"),
     ("=?utf-8?q?fake?=", b"Subject: =?utf-8?b?PT91dGYtOD9xP2Zha2U/PQ==?=\r\n"),
     ("Grüße", b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\n"),

@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.address import Address
-from shared.core.message import Message, read
-from shared.core.mime import build, needs_smtputf8
+from shared.core.intake import read
+from shared.core.message import Message
+from shared.core.mime import Body, InMemory, Mime, Source, build, needs_smtputf8
 from shared.core.smtp import has_bare_line_end
+from shared.errors import PayloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from email.headerregistry import AddressHeader
     from email.message import EmailMessage
 
@@ -28,6 +30,7 @@ LONGEST_LINE = 998
 
 PDF = {"filename": "invoice.pdf", "content_type": "application/pdf", "content": "JVBERi0="}
 CSV = {"filename": "Größe.csv", "content_type": "text/csv", "content": "YTtiCg=="}
+GIF = {"filename": "dot.gif", "content_type": "image/gif", "content": "R0lG", "content_id": "dot"}
 LOGO = {"filename": "logo.png", "content_type": "image/png", "content": "iVBORw==", "content_id": "logo"}
 
 
@@ -37,8 +40,25 @@ def message(**fields: Any) -> Message:
     return found
 
 
+def composed(
+    asked: Message,
+    *,
+    from_address: Address = NOREPLY,
+    mail_id: str = MAIL_ID,
+    files: Mapping[str, Source] | None = None,
+) -> Mime:
+    """The message as it stands: no template, and no text part made from the HTML."""
+    fields = asked.fields
+    body = Body(fields.subject or "", fields.text, fields.html)
+    return build(asked, body, from_address=from_address, mail_id=mail_id, date=DATE, files=files or {})
+
+
 def built(**fields: Any) -> bytes:
-    return build(message(**fields), from_address=NOREPLY, mail_id=MAIL_ID, date=DATE)
+    mime = composed(message(**fields))
+    octets = mime.to_bytes()
+    assert mime.size == len(octets)
+    assert mime.header_size == octets.index(b"\r\n\r\n") + 2
+    return octets
 
 
 def parse(octets: bytes) -> EmailMessage:
@@ -104,8 +124,8 @@ SHAPES = [
         ("mixed", [("related", ["text/html", "image/png"]), "application/pdf"]),
     ),
     (
-        {"text": "a", "html": "b", "attachments": [LOGO, PDF, LOGO, CSV]},
-        ("mixed", [("related", [TEXTS, "image/png", "image/png"]), "application/pdf", "text/csv"]),
+        {"text": "a", "html": "b", "attachments": [LOGO, PDF, GIF, CSV]},
+        ("mixed", [("related", [TEXTS, "image/png", "image/gif"]), "application/pdf", "text/csv"]),
     ),
 ]
 
@@ -156,7 +176,7 @@ def test_the_address_fields_are_written_and_bcc_never_is() -> None:
 
 
 def test_a_message_to_hidden_recipients_says_so() -> None:
-    octets = build(message(to=[], bcc="eve@example.com"), from_address=NOREPLY, mail_id=MAIL_ID, date=DATE)
+    octets = built(to=[], bcc="eve@example.com")
     assert b"To: undisclosed-recipients:;\r\n" in octets
     assert b"eve" not in octets
     assert "To" not in parse(built(to=[], cc="cc@contoso.com"))
@@ -165,7 +185,7 @@ def test_a_message_to_hidden_recipients_says_so() -> None:
 def test_the_same_message_gives_the_same_bytes_and_another_id_other_boundaries() -> None:
     fields: dict[str, Any] = {"text": "ä", "html": "ü", "attachments": [LOGO, PDF]}
     assert built(**fields) == built(**fields)
-    other = build(message(**fields), from_address=NOREPLY, mail_id="<other@contoso.com>", date=DATE)
+    other = composed(message(**fields), mail_id="<other@contoso.com>").to_bytes()
     boundaries = [re.findall(rb'boundary="([^"]+)"', octets) for octets in (built(**fields), other)]
     assert len(set(boundaries[0] + boundaries[1])) == 6
 
@@ -263,12 +283,16 @@ def test_smtputf8_is_needed_only_for_an_address_outside_ascii(
 ) -> None:
     assert needs_smtputf8(message(**fields), NOREPLY) is needed
     assert built(**fields).isascii() is (not needed or "bcc" in fields)
+    mime = composed(message(**fields))
+    assert (mime.smtputf8, mime.eight_bit) == (needed, needed)
 
 
 def test_smtputf8_is_needed_for_a_sender_outside_ascii() -> None:
     sender = Address("büro", "contoso.com", "Büro")
     assert needs_smtputf8(message(), sender)
-    octets = build(message(subject="Grüße", text="a"), from_address=sender, mail_id=MAIL_ID, date=DATE)
+    mime = composed(message(subject="Grüße", text="a"), from_address=sender)
+    assert (mime.smtputf8, mime.eight_bit) == (True, True)
+    octets = mime.to_bytes()
     assert octets.startswith('From: "Büro" <büro@contoso.com>\r\n'.encode())
     assert b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\n" in octets
 
@@ -283,15 +307,19 @@ MAILBOX = st.sampled_from(
         "日本 <x@xn--r8jz45g.xn--zckzah>",
     ]
 )
-FILE = st.builds(
-    lambda name, octets, content_id: {
-        "filename": f"f{name}",
-        "content": base64.b64encode(octets).decode(),
-        "content_id": content_id,
-    },
-    st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), max_size=60),
-    st.binary(max_size=200),
-    st.none() | st.just("cid@contoso.com"),
+FILES = st.lists(
+    st.builds(
+        lambda name, octets, content_id: {
+            "filename": f"f{name}",
+            "content": base64.b64encode(octets).decode(),
+            "content_id": content_id,
+        },
+        st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), max_size=60),
+        st.binary(max_size=200),
+        st.none() | st.sampled_from(["cid@contoso.com", "logo", "1"]),
+    ),
+    max_size=3,
+    unique_by=lambda file: file["content_id"] or object(),
 )
 
 
@@ -300,13 +328,15 @@ FILE = st.builds(
     text=st.none() | TEXT,
     html=st.none() | TEXT,
     to=st.lists(MAILBOX, min_size=1, max_size=5),
-    files=st.lists(FILE, max_size=3),
+    files=FILES,
 )
 def test_any_message_is_read_back_as_it_was(
     subject: str, text: str | None, html: str | None, to: list[str], files: list[dict[str, Any]]
 ) -> None:
     asked = message(subject=subject, text=text, html=html, to=to, attachments=files)
-    octets = build(asked, from_address=NOREPLY, mail_id=MAIL_ID, date=DATE)
+    mime = composed(asked)
+    octets = mime.to_bytes()
+    assert (mime.size, mime.to_bytes()) == (len(octets), octets)
     check_lines(octets)
     parsed = parse(octets)
     assert not parsed.defects
@@ -327,3 +357,157 @@ def test_any_message_is_read_back_as_it_was(
     assert [(part.get_filename(), content(part)) for part in every[len(texts) :]] == [
         (file.filename, file.content) for file in inline_first
     ]
+
+
+# Fields beyond the parts.
+
+
+def test_a_thread_is_kept_by_its_message_ids() -> None:
+    ids = [f"<{number}.{'x' * 40}@contoso.com>" for number in range(30)]
+    octets = built(in_reply_to=ids[-1], references=ids)
+    header = octets.partition(b"\r\n\r\n")[0]
+    assert max(map(len, header.split(b"\r\n"))) <= 78
+    parsed = parse(octets)
+    assert (parsed["In-Reply-To"], str(parsed["References"]).split()) == (ids[-1], ids)
+    assert "In-Reply-To" not in parse(built())
+    assert "References" not in parse(built())
+
+
+def test_further_headers_are_written_in_their_order_each_value_once() -> None:
+    octets = built(headers={"X-Order": ["4711", "Grüße"], "Importance": "high", "X-Empty": ""})
+    start = octets.index(b"X-Order")
+    assert octets[start : octets.index(b"MIME-Version")] == (
+        b"X-Order: 4711\r\nX-Order: =?utf-8?b?R3LDvMOfZQ==?=\r\nImportance: high\r\nX-Empty: \r\n"
+    )
+
+
+TWIN = b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "twin"),
+    [
+        ({"List-Unsubscribe": "<https://contoso.com/u?id=1>"}, True),
+        ({"list-unsubscribe": "<mailto:u@contoso.com>, <https://contoso.com/u>"}, True),
+        ({"LIST-UNSUBSCRIBE": ["<mailto:u@contoso.com>", "<https://contoso.com/u>"]}, True),
+        ({"List-Unsubscribe": "<mailto:u@contoso.com>"}, False),
+        ({"List-Unsubscribe": "<http://contoso.com/u>"}, False),
+        ({"X-List-Unsubscribe": "<https://contoso.com/u>"}, False),
+        ({}, False),
+    ],
+)
+def test_list_unsubscribe_has_its_one_click_twin_where_there_is_a_link_to_click(
+    headers: dict[str, Any], *, twin: bool
+) -> None:
+    assert built(headers=headers).count(TWIN) == twin
+
+
+def test_a_twin_that_the_app_wrote_is_left_alone() -> None:
+    octets = built(headers={"List-Unsubscribe": "<https://contoso.com/u>", "List-Unsubscribe-POST": "own=1"})
+    assert octets.lower().count(b"list-unsubscribe-post:") == 1
+    assert b"List-Unsubscribe-POST: own=1\r\n" in octets
+
+
+def test_a_media_type_keeps_its_charset() -> None:
+    file = {**CSV, "content_type": "text/csv; charset=windows-1252"}
+    _, csv = leaves(parse(built(text="a", attachments=[file])))
+    assert (csv.get_content_type(), csv.get_content_charset()) == ("text/csv", "windows-1252")
+
+
+# Files from elsewhere, in pieces.
+
+
+class Pieces:
+    """A file that comes in pieces of one size, and says how large it is."""
+
+    def __init__(self, content: bytes, piece: int, *, size: int | None = None) -> None:
+        self.size = len(content) if size is None else size
+        self._content = content
+        self._piece = piece
+        self.begun = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        self.begun += 1
+        for start in range(0, len(self._content), self._piece):
+            yield self._content[start : start + self._piece]
+
+
+BLOB = {"filename": "a.bin", "blob": "a"}
+SIZES = [0, 1, 2, 3, 56, 57, 58, 113, 114, 115, 57 * 1024 - 1, 57 * 1024, 57 * 1024 + 1, 57 * 2048, 200_000]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("piece", [1, 2, 56, 57, 58, 4096, 57 * 1024, 57 * 1024 + 1, 1_000_000])
+def test_a_file_in_pieces_is_written_like_one_that_is_whole(size: int, piece: int) -> None:
+    content = bytes(number * 7 % 256 for number in range(size))
+    inline = {"filename": "a.bin", "content": base64.b64encode(content).decode()}
+    expected = composed(message(text="a", attachments=[inline])).to_bytes()
+    mime = composed(message(text="a", attachments=[BLOB]), files={"a": Pieces(content, piece)})
+    assert mime.to_bytes() == expected
+    assert mime.size == len(expected)
+    check_lines(expected)
+    *_, part = leaves(parse(expected))
+    assert (part.get_filename(), part.get_content_type()) == ("a.bin", "application/octet-stream")
+    assert (part.get_payload(decode=True) or b"") == content
+
+
+@given(st.binary(max_size=400), st.lists(st.integers(0, 130), max_size=8))
+def test_any_cut_of_a_file_gives_the_same_lines(content: bytes, cuts: list[int]) -> None:
+    class Cut:
+        size = len(content)
+
+        def chunks(self) -> Iterator[bytes]:
+            rest = content
+            for cut in cuts:  # some of them are empty
+                yield rest[:cut]
+                rest = rest[cut:]
+            yield rest
+
+    whole = composed(message(attachments=[BLOB]), files={"a": InMemory(content)})
+    cut = composed(message(attachments=[BLOB]), files={"a": Cut()})
+    assert cut.to_bytes() == whole.to_bytes()
+    assert cut.size == whole.size == len(whole.to_bytes())
+
+
+def test_a_file_is_read_once_each_time_the_message_is_and_not_before() -> None:
+    source = Pieces(b"x" * 1000, 100)
+    mime = composed(message(attachments=[BLOB, {**BLOB, "filename": "b.bin"}]), files={"a": source})
+    assert source.begun == 0
+    assert mime.to_bytes() == mime.to_bytes()
+    assert source.begun == 4
+
+
+@pytest.mark.parametrize("said", [0, 1, 99, 101, 10_000])
+def test_a_file_of_another_length_than_it_said_ends_the_message(said: int) -> None:
+    mime = composed(message(text="a", attachments=[BLOB]), files={"a": Pieces(b"x" * 100, 7, size=said)})
+    chunks = mime.chunks()
+    with pytest.raises(PayloadError, match="changed while it was being sent"):
+        list(chunks)
+
+
+def test_no_more_than_a_piece_of_a_file_is_held() -> None:
+    class Endless:
+        """Gives a thousand pieces and counts how many wait to be used."""
+
+        size = 1000 * 57 * 1024
+        given = 0
+
+        def chunks(self) -> Iterator[bytes]:
+            for _ in range(1000):
+                self.given += 1
+                yield b"x" * (57 * 1024)
+
+    source = Endless()
+    mime = composed(message(text="a", attachments=[BLOB]), files={"a": source})
+    written = 0
+    longest = 0
+    for chunk in mime.chunks():
+        written += len(chunk)
+        longest = max(longest, len(chunk))
+        assert source.given * 57 * 1024 * 4 / 3 <= written + 200_000
+    assert written == mime.size
+    assert longest < 100_000
+
+
+def test_a_source_says_nothing_of_its_content_when_printed() -> None:
+    assert "secret" not in repr(InMemory(b"secret"))

@@ -11,7 +11,7 @@ from shared.core.remedies import CATALOGUE, Remedy, Who, explain, for_grant
 from shared.core.reply import RULES, Verdict
 from shared.core.sender import Sender, SmtpServer
 from shared.errors import ConsentRequiredError, CredentialError, GrantError, TokenUnavailableError
-from shared.events import Event
+from shared.log_words import Word
 
 SENDER = Sender(
     name="reports",
@@ -101,12 +101,12 @@ def test_what_is_throttled_needs_nobody(rule: object) -> None:
 @pytest.mark.parametrize(
     ("error", "key", "event"),
     [
-        (ConsentRequiredError("no", code=NO_GRANT), "consent-missing", Event.CONSENT_REQUIRED),
-        (ConsentRequiredError("no", code="AADSTS700082"), "consent-required", Event.CONSENT_REQUIRED),
-        (CredentialError("no", code="AADSTS7000222"), "credential-broken", Event.CREDENTIAL_BROKEN),
-        (TokenUnavailableError("no"), "token-unavailable", Event.TOKEN_UNAVAILABLE),
-        (GrantError("no"), "token-unavailable", Event.TOKEN_UNAVAILABLE),
+        (ConsentRequiredError("no", code=NO_GRANT), "consent-missing", Word.CONSENT_REQUIRED),
+        (ConsentRequiredError("no", code="AADSTS700082"), "consent-required", Word.CONSENT_REQUIRED),
+        (CredentialError("no", code="AADSTS7000222"), "credential-broken", Word.CREDENTIAL_BROKEN),
+        (TokenUnavailableError("no"), "token-unavailable", Word.TOKEN_UNAVAILABLE),
+        (GrantError("no"), "token-unavailable", Word.TOKEN_UNAVAILABLE),
     ],
 )
-def test_what_keeps_a_token_away_has_a_remedy_and_a_word(error: GrantError, key: str, event: Event) -> None:
+def test_what_keeps_a_token_away_has_a_remedy_and_a_word(error: GrantError, key: str, event: Word) -> None:
     assert for_grant(error) == (key, event)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from shared.core.address import Address
-from shared.core.message import Message, read
+from shared.core.intake import read
+from shared.core.message import Message
 from shared.core.sender import Limits, Sender, SmtpServer, choose
 from shared.errors import MessageError
 

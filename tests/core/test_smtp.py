@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from shared.core import smtp
 from shared.core.smtp import (
     BODY_CHUNK_BYTES,
+    GATHER_BYTES,
     MAX_REPLY_BYTES,
     MAX_REPLY_LINE_BYTES,
     Phase,
@@ -16,6 +18,7 @@ from shared.core.smtp import (
     Reply,
     ReplyParser,
     Submission,
+    Whole,
     dot_stuff,
     ehlo_command,
     extensions,
@@ -24,6 +27,9 @@ from shared.core.smtp import (
     rcpt_command,
 )
 from shared.errors import SendoffError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EHLO = (
     b"250-AM0PR02CA0099.outlook.office365.com Hello [127.0.0.1]\r\n250-SIZE 157286400\r\n250-pipelining\r\n"
@@ -234,11 +240,26 @@ def unstuffed(wire: bytes) -> bytes:
     return b"\r\n".join(line.removeprefix(b".") for line in lines[:-2])
 
 
+BITS = st.lists(st.sampled_from([b"", b"\r\n", b".", b"..", b"a", b"\r", b"\n", b"\r\n.", b"\r\n.\r\n"]))
+
+
 @given(st.lists(st.sampled_from([b"\r\n", b".", b"..", b"a", b"\r\n.", b"\r\n.\r\n"])).map(b"".join))
 def test_a_server_reads_back_what_was_stuffed(mime: bytes) -> None:
-    whole = b"".join(dot_stuff(mime))
+    whole = b"".join(dot_stuff([mime]))
     received = unstuffed(whole)
     assert received == mime.removesuffix(b"\r\n")
+
+
+@given(BITS)
+def test_pieces_are_stuffed_like_the_whole(pieces: list[bytes]) -> None:
+    assert b"".join(dot_stuff(pieces)) == b"".join(dot_stuff([b"".join(pieces)]))
+
+
+@given(BITS, st.integers(GATHER_BYTES - 3, GATHER_BYTES + 3))
+def test_pieces_that_are_written_apart_are_stuffed_like_the_whole(pieces: list[bytes], length: int) -> None:
+    # Each long piece fills what is gathered, so that a cut falls wherever the small ones end.
+    several = [part for piece in pieces for part in (b"x" * length, piece)]
+    assert b"".join(dot_stuff(several)) == b"".join(dot_stuff([b"".join(several)]))
 
 
 @given(
@@ -249,19 +270,45 @@ def test_a_server_reads_back_what_was_stuffed(mime: bytes) -> None:
 def test_a_cut_between_pieces_stuffs_alike(length: int, edge: bytes, dot: bool) -> None:  # noqa: FBT001 - drawn
     mime = (b"." if dot else b"") + b"x" * length + edge + b"tail\r\n"
     expected = (b"\r\n" + mime).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
-    assert b"".join(dot_stuff(mime)) == expected
+    for cut in range(BODY_CHUNK_BYTES - 6, BODY_CHUNK_BYTES + 7):
+        assert b"".join(dot_stuff([mime[:cut], mime[cut:]])) == expected
+    assert b"".join(dot_stuff(Whole(mime).chunks())) == expected
 
 
-def test_a_body_without_dots_is_not_copied() -> None:
-    mime = b"x" * (BODY_CHUNK_BYTES * 3) + b"\r\n"
-    *first, last = dot_stuff(mime)
-    assert len(first) == 3
-    assert all(isinstance(piece, memoryview) and piece.obj is mime for piece in first)
-    assert bytes(last) == b"\r\n.\r\n"
+def test_small_pieces_are_gathered_into_large_ones_and_the_dot_goes_with_the_last() -> None:
+    *first, last = dot_stuff(b"x" * 999 + b"\r" for _ in range(1000))
+    assert all(GATHER_BYTES <= len(piece) < GATHER_BYTES + 1000 for piece in first)
+    assert last.endswith(b"x\r\r\n.\r\n")
+    assert len(last) > 5
 
 
-def test_an_empty_body_is_a_lone_dot() -> None:
-    assert list(dot_stuff(b"")) == [b".\r\n"]
+def test_no_more_is_read_ahead_than_one_gathered_piece_and_the_one_held_back() -> None:
+    read = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal read
+        for _ in range(200):
+            read += 10_000
+            yield b"x" * 10_000
+
+    written = 0
+    for piece in dot_stuff(pieces()):
+        written += len(piece)
+        assert read - written <= 2 * GATHER_BYTES + 20_000
+    assert written == 200 * 10_000 + len(b"\r\n.\r\n")
+
+
+@pytest.mark.parametrize("body", [[], [b""], [b"", b""]])
+def test_an_empty_body_is_a_lone_dot(body: list[bytes]) -> None:
+    assert list(dot_stuff(body)) == [b".\r\n"]
+
+
+@given(st.binary(max_size=100))
+def test_a_message_in_memory_says_its_size_and_what_it_needs(content: bytes) -> None:
+    whole = Whole(content)
+    assert (whole.size, whole.eight_bit) == (len(content), not content.isascii())
+    assert b"".join(whole.chunks()) == content
+    assert "secret" not in repr(Whole(b"secret"))
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 import requests
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
+from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
+from cloudevents.core.formats.json import JSONFormat
 
 from local.microsoft.controls import Controls
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
+
+    from cloudevents.core.base import BaseCloudEvent
 
 _TIMEOUT_SECONDS = 30
 
@@ -62,6 +66,31 @@ class Desk:
         with QueueClient.from_connection_string(self.facts["storage"], queue, **options) as client:
             return str(client.send_message(text).id)
 
+    def upload(self, container: str, path: str, content: bytes | str) -> None:
+        """Upload a blob as an app, or whoever writes the templates, does."""
+        with ContainerClient.from_connection_string(self.facts["storage"], container) as client:
+            if not client.exists():
+                client.create_container()
+            client.upload_blob(path, content)
+
+    def event(self, message_id: str) -> BaseCloudEvent:
+        """
+        Wait for the one event of a message and return it, read by the official SDK.
+
+        The events stay on the queue, for the other tests.
+        """
+        with QueueClient.from_connection_string(self.facts["storage"], "mail-events") as client:
+
+            def found() -> list[BaseCloudEvent]:
+                events = [
+                    JSONFormat().read(None, each.content)
+                    for each in client.receive_messages(visibility_timeout=1)
+                ]
+                return [event for event in events if event.get_subject() == message_id]
+
+            (event,) = eventually(found, said=self.log)
+            return event
+
     def waiting(self, queue: str) -> int:
         """Return how many messages are on a queue, hidden ones too."""
         with QueueClient.from_connection_string(self.facts["storage"], queue) as client:
@@ -71,6 +100,11 @@ class Desk:
                 return 0
 
     # Operators.
+
+    def download(self, container: str, path: str) -> bytes:
+        """Return a blob's content."""
+        with ContainerClient.from_connection_string(self.facts["storage"], container) as client:
+            return client.download_blob(path).readall()
 
     def entry(self, message_id: str) -> dict[str, Any]:
         """Return a message's row of the ledger, empty where there is none."""

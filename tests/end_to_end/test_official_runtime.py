@@ -16,11 +16,13 @@ import pytest
 import requests
 from azure.data.tables import TableClient
 from azure.functions.meta import Datum
+from azure.storage.blob import BlobClient
 from azure.storage.queue import QueueMessage
 
 from local.environment import ROOT
 from local.host.bindings.queue_trigger import incoming_message
 from local.host.bindings.timer_trigger import incoming_timer
+from shared.core.message import json_schema
 from tests.end_to_end.desk import new_id
 from tests.end_to_end.worker_messages import PROTOS, RpcHttpCookie, invocation, request
 from tests.local.microsoft.walker import walk
@@ -36,7 +38,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:response_mode='form_post':UserWa
 
 # The one redirect URI that the stand-in's app registration has from the start.
 PUBLIC_URL = "http://localhost:7071"
-FUNCTIONS = {"send", "dead_letter", "upkeep", "oauth_start", "oauth_redirect", "health"}
+FUNCTIONS = {
+    *("send", "dead_letter", "upkeep", "oauth_start", "oauth_redirect", "message_schema", "health"),
+}
 
 
 @dataclass
@@ -193,6 +197,7 @@ def test_every_function_is_found_with_its_trigger(worker: OfficialWorker) -> Non
         "upkeep": _trigger("timerTrigger", schedule="0 */15 * * * *"),
         "oauth_start": _trigger("httpTrigger", route="oauth/start/{sender}", auth="FUNCTION"),
         "oauth_redirect": _trigger("httpTrigger", route="oauth/redirect", auth="ANONYMOUS"),
+        "message_schema": _trigger("httpTrigger", route="schemas/message.json", auth="ANONYMOUS"),
         "health": _trigger("httpTrigger", route="health", auth="ANONYMOUS"),
     }
 
@@ -238,14 +243,27 @@ def test_an_invalid_message_succeeds_as_a_run_and_is_recorded(worker: OfficialWo
 
 def test_a_dead_letter_is_recorded(worker: OfficialWorker) -> None:
     message_id = new_id("dead")
-    worker.deliver("dead_letter", json.dumps({"id": message_id, "to": "ada@example.net", "text": "x"}))
-    assert worker.entry(message_id)["state"] == "dead_lettered"
+    body = json.dumps({"id": message_id, "to": "ada@example.net", "text": "x"})
+    worker.deliver("dead_letter", body)
+    entry = worker.entry(message_id)
+    assert entry["state"] == "dead_lettered"
+    container, _, path = entry["reason"].rpartition(" ")[2].partition("/")
+    with BlobClient.from_connection_string(worker.azurite.connection_string, container, path) as blob:
+        assert blob.download_blob().readall() == body.encode()
 
 
 def test_upkeep_runs(connected: OfficialWorker, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="shared")
     connected.run("upkeep", incoming_timer(None, past_due=False).datum)
     assert "upkeep looked at 1 senders: runtime" in caplog.text
+
+
+def test_the_schema_is_given_to_everybody(worker: OfficialWorker) -> None:
+    answer = worker.get("message_schema")
+    assert answer.status_code == "200"
+    assert json.loads(answer.body.bytes) == json_schema()
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
 
 
 def test_health_is_good(worker: OfficialWorker) -> None:

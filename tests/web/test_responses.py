@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from shared.web.responses import as_json, page, redirect
+from shared.web.responses import page, public_json, redirect
 
 
 def test_a_body_and_headers_are_not_printed() -> None:
@@ -17,8 +17,14 @@ def test_the_style_is_hashed_as_it_is_written_in_utf_8() -> None:
     assert policy != page("", status=200, style="").headers["Content-Security-Policy"]
 
 
-def test_json_is_not_stored_either() -> None:
-    response = as_json({"state": "ok"}, status=202)
-    assert (response.status, response.content_type) == (202, "application/json")
-    assert json.loads(response.body) == {"state": "ok"}
-    assert response.headers["Cache-Control"] == "no-store"
+def test_what_may_hold_a_secret_is_not_stored() -> None:
+    for response in (page("", status=200, style=""), redirect("https://login.example/", cookie="a=b")):
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_json_that_is_the_same_for_everybody_may_be_kept_for_an_hour_and_is_no_page() -> None:
+    response = public_json({"title": "Grüße"}, content_type="application/schema+json")
+    assert (response.status, response.content_type) == (200, "application/schema+json")
+    assert json.loads(response.body) == {"title": "Grüße"}
+    assert response.headers["Cache-Control"] == "public, max-age=3600"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.composer import Composer
 from shared.core.address import parse_address
-from shared.core.delivery import Delivery
+from shared.core.delivery import Delivery, State
 from shared.core.oauth import Service
 from shared.core.sender import Sender, SmtpServer
 from shared.workflows.send import SendTools, send
-from tests.twins import Clock, MemoryLedger, MemoryOutbox, ScriptedMailer, ScriptedTokens
+from tests.twins import (
+    Clock,
+    MemoryEvents,
+    MemoryLedger,
+    MemoryLetters,
+    MemoryOutbox,
+    MemoryPayloads,
+    MemoryTemplates,
+    ScriptedMailer,
+    ScriptedTokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from shared.core.delivery import State
+    from email.message import EmailMessage
 
 SERVICES: Mapping[str, Service] = {
     "microsoft": Service(
@@ -64,6 +75,10 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
+    templates: MemoryTemplates = field(default_factory=MemoryTemplates)
+    letters: MemoryLetters = field(default_factory=MemoryLetters)
     mailer: ScriptedMailer = field(default_factory=ScriptedMailer)
     tokens: ScriptedTokens = field(default_factory=ScriptedTokens)
     senders: Mapping[str, Sender] = field(default_factory=lambda: dict(SENDERS))
@@ -84,6 +99,9 @@ class Bench:
         return SendTools(
             ledger=self.ledger,
             outbox=self.outbox,
+            events=self.events,
+            payloads=self.payloads,
+            composer=Composer(payloads=self.payloads, templates=self.templates),
             tokens=self.tokens,
             mailer=self.mailer,
             senders=self.senders,
@@ -117,3 +135,20 @@ def log_everything(caplog: pytest.LogCaptureFixture) -> None:
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
     """Return level, event and sentence of every line that Sendoff logged."""
     return [(record.levelname, str(vars(record)["event"]), record.getMessage()) for record in caplog.records]
+
+
+def mail(bench: Bench, number: int = -1) -> EmailMessage:
+    return message_from_bytes(bench.mailer.submitted[number].mime, policy=policy.default)
+
+
+def refused(bench: Bench, body: bytes, *, queue_id: str = "queue-id-1") -> str:
+    """Send what is refused before the mail server hears of it, and return why."""
+    before = len(bench.mailer.submitted)
+    assert bench.send(body, queue_id=queue_id) is State.REJECTED
+    assert len(bench.mailer.submitted) == before
+    assert bench.outbox.puts == []
+    (entry,) = [entry for entry in bench.events.told if entry.state is State.REJECTED]
+    recorded = bench.ledger.find(entry.id)
+    assert recorded is not None
+    assert (recorded.state, recorded.attempts, recorded.reply) == (State.REJECTED, 0, "")
+    return recorded.reason

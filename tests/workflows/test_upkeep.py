@@ -8,16 +8,15 @@ from shared.core.oauth import NO_GRANT, RefreshOutcome
 from shared.errors import ConsentRequiredError, CredentialError, GrantError, TokenUnavailableError
 from shared.grants import Renewal
 from shared.workflows.upkeep import UpkeepTools, upkeep
-from tests.twins import NOON, Clock, MemoryConsents, ScriptedKeeper
+from tests.twins import NOON, Clock, ScriptedKeeper
 from tests.workflows.conftest import SENDERS, SERVICES, consent_url, lines
 
 DONE = "upkeep looked at 2 senders: noreply {}, reports still fresh"
 
 
-def tools(clock: Clock, pending: MemoryConsents | None = None, **renewals: Renewal) -> UpkeepTools:
+def tools(clock: Clock, **renewals: Renewal) -> UpkeepTools:
     return UpkeepTools(
         keeper=ScriptedKeeper(renewals),
-        pending=pending or MemoryConsents(),
         senders=SENDERS,
         services=SERVICES,
         consent_url=consent_url,
@@ -85,12 +84,3 @@ def test_a_sender_without_a_token_gets_a_line_that_says_what_to_do(
         ("INFO", "token-refreshed", "the token of reports is still fresh: it lasts 60 minutes"),
         ("INFO", "upkeep-done", DONE.format(renewal.outcome.value)),
     ]
-
-
-def test_sign_ins_that_never_came_back_are_swept(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    pending = MemoryConsents()
-    pending.begin(state="a", sender="noreply", flow="{}", expires_at=NOON - timedelta(seconds=1))
-    key = pending.begin(state="b", sender="noreply", flow="{}", expires_at=NOON + timedelta(seconds=1))
-    upkeep(tools(clock, pending))
-    assert pending.find(state="b", key=key) is not None
-    assert lines(caplog)[-1][2].endswith("; 1 unfinished sign-ins swept")
