@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueClient
 
+from shared.adapters.storage_account import Account
 from shared.adapters.table_client import Table
 from shared.adapters.table_ledger import TABLE, Change, TableLedger
 
@@ -86,4 +87,4 @@ def follow(
 
 
 def _ledger(connection_string: str) -> TableLedger:
-    return TableLedger(Table(TABLE, connection_string=connection_string))
+    return TableLedger(Table(TABLE, Account(connection_string)))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.adapters.entra import Entra
     from shared.adapters.key_vault import KeyVault
     from shared.adapters.smtp_pool import SmtpPool
+    from shared.adapters.storage_account import Account
     from shared.adapters.storage_queue import StorageQueue
     from shared.adapters.table_client import Table
     from shared.adapters.table_consents import TableConsents
@@ -259,41 +260,27 @@ class Services:
     def _queue(self, name: str) -> StorageQueue:
         from shared.adapters.storage_queue import StorageQueue  # noqa: PLC0415 - as above
 
-        storage = self._storage()
         return self._once(
-            f"queue-{name}",
-            lambda: StorageQueue(
-                name,
-                connection_string=storage.connection_string,
-                url=storage.queue_url,
-                credential=lambda: self._credential(storage.identity_client_id),
-            ),
+            f"queue-{name}", lambda: StorageQueue(name, self._account(self._storage().queue_url))
         )
 
     def _container(self, name: str) -> BlobContainer:
         from shared.adapters.blob_container import BlobContainer  # noqa: PLC0415 - as above
 
-        storage = self._storage()
         return self._once(
-            f"container-{name}",
-            lambda: BlobContainer(
-                name,
-                connection_string=storage.connection_string,
-                url=storage.blob_url,
-                credential=lambda: self._credential(storage.identity_client_id),
-            ),
+            f"container-{name}", lambda: BlobContainer(name, self._account(self._storage().blob_url))
         )
 
     def _table(self, name: str) -> Table:
         from shared.adapters.table_client import Table  # noqa: PLC0415 - as above
 
+        return Table(name, self._account(self._storage().table_url))
+
+    def _account(self, url: str) -> Account:
+        from shared.adapters.storage_account import Account  # noqa: PLC0415 - as above
+
         storage = self._storage()
-        return Table(
-            name,
-            connection_string=storage.connection_string,
-            url=storage.table_url,
-            credential=lambda: self._credential(storage.identity_client_id),
-        )
+        return Account(storage.connection_string, url, lambda: self._credential(storage.identity_client_id))
 
     def _storage(self) -> app_settings.Storage:
         return self._once("storage", app_settings.load_storage)

@@ -15,6 +15,7 @@ from local.consent_walk import walk
 from local.microsoft.cloud import Cloud, cloud_in_thread
 from local.ports import Ports
 from local.stack import Stack
+from shared.adapters.storage_account import Account
 from shared.adapters.table_client import Table
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def unique_name() -> str:
 @pytest.fixture
 def table(azurite: Azurite, unique_name: str) -> Table:
     """A table of this test's own, not made yet."""
-    return Table(unique_name, connection_string=azurite.connection_string)
+    return Table(unique_name, Account(azurite.connection_string))
 
 
 @pytest.fixture(scope="session")

@@ -20,13 +20,13 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import ContainerClient
 
-from shared.adapters import storage_account
+from shared.adapters.storage_account import PATIENCE
 from shared.errors import PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from azure.core.credentials import TokenCredential
+    from shared.adapters.storage_account import Account
 
 _CHUNK_BYTES = 4 * 1024 * 1024  # what is in memory of a blob at a time, and comes with one request
 
@@ -50,23 +50,13 @@ class Text:
 class BlobContainer:
     """A container by name."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        connection_string: str = "",
-        url: str = "",
-        credential: Callable[[], TokenCredential] | None = None,
-    ) -> None:
-        self._client = storage_account.client(
+    def __init__(self, name: str, account: Account) -> None:
+        self._client = account.client(
             ContainerClient,
             name,
-            connection_string=connection_string,
-            url=url,
-            credential=credential,
-            **storage_account.PATIENCE,
             max_chunk_get_size=_CHUNK_BYTES,
             max_single_get_size=_CHUNK_BYTES,
+            **PATIENCE,
         )
 
     def find(self, path: str) -> Blob | None:

@@ -4,6 +4,7 @@ The storage account: how its three services are reached, said once for queues, t
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 15
 
-
 # For queues and blobs, whose own 15 s, 27 s, … between tries outlast the time that a host has to stop.
 PATIENCE: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2}
 
@@ -23,20 +23,21 @@ PATIENCE: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2}
 C = TypeVar("C")
 
 
-def client(
-    kind: type[C],
-    name: str,
-    *,
-    connection_string: str,
-    url: str,
-    credential: Callable[[], TokenCredential] | None,
-    **options: Any,
-) -> C:
-    """Return an SDK client for ``name``: by a connection string or, with an identity, at an address."""
-    options = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS, **options}
-    build: Any = kind
-    if connection_string:
-        made = build.from_connection_string(connection_string, name, **options)
-    else:
-        made = build(url, name, credential=credential() if credential else None, **options)
-    return cast("C", made)
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One service of an account: by a connection string or, with an identity, at an address."""
+
+    connection_string: str = field(default="", repr=False)
+    url: str = ""
+    credential: Callable[[], TokenCredential] | None = None
+
+    def client(self, kind: type[C], name: str, **options: Any) -> C:
+        """Return an SDK client for the queue, table or container ``name``."""
+        options = {"connection_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS, **options}
+        build: Any = kind
+        if self.connection_string:
+            made = build.from_connection_string(self.connection_string, name, **options)
+        else:
+            identity = self.credential() if self.credential else None
+            made = build(self.url, name, credential=identity, **options)
+        return cast("C", made)

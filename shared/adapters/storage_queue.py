@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
-from shared.adapters import storage_account
+from shared.adapters.storage_account import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from azure.core.credentials import TokenCredential
+    from shared.adapters.storage_account import Account
 
 _NEVER = -1  # the service's word for a message that does not expire; its default is 7 days
 _LONGEST_DELAY = timedelta(days=7)  # the service's limit for an invisible message
@@ -31,22 +29,8 @@ class StorageQueue:
     Text goes as it is: the host is told ``messageEncoding: none``.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        connection_string: str = "",
-        url: str = "",
-        credential: Callable[[], TokenCredential] | None = None,
-    ) -> None:
-        self._client = storage_account.client(
-            QueueClient,
-            name,
-            connection_string=connection_string,
-            url=url,
-            credential=credential,
-            **storage_account.PATIENCE,
-        )
+    def __init__(self, name: str, account: Account) -> None:
+        self._client = account.client(QueueClient, name, **PATIENCE)
 
     def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
         """

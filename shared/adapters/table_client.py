@@ -19,12 +19,10 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from shared.adapters import storage_account
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from azure.core.credentials import TokenCredential
+    from shared.adapters.storage_account import Account
 
 Entity = dict[str, Any]
 
@@ -32,21 +30,8 @@ Entity = dict[str, Any]
 class Table:
     """A table by name, in the account of a connection string or, with an identity, at an address."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        connection_string: str = "",
-        url: str = "",
-        credential: Callable[[], TokenCredential] | None = None,
-    ) -> None:
-        self._client = storage_account.client(
-            TableClient,
-            name,
-            connection_string=connection_string,
-            url=url,
-            credential=credential,
-        )
+    def __init__(self, name: str, account: Account) -> None:
+        self._client = account.client(TableClient, name)
 
     def get(self, partition: str, row: str) -> Entity | None:
         """Return an entity with its ETag under ``etag``, or None."""

@@ -9,6 +9,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from shared.adapters.blob_container import Blob, BlobContainer, Text
+from shared.adapters.storage_account import Account
 from shared.errors import PayloadError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def client(azurite: Azurite, unique_name: str) -> ContainerClient:
 
 @pytest.fixture
 def container(azurite: Azurite, unique_name: str) -> BlobContainer:
-    return BlobContainer(unique_name, connection_string=azurite.connection_string)
+    return BlobContainer(unique_name, Account(azurite.connection_string))
 
 
 def found(container: BlobContainer, path: str) -> Blob:

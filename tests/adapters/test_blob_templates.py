@@ -10,6 +10,7 @@ from azure.storage.blob import ContainerClient
 
 from shared.adapters.blob_container import BlobContainer, Text
 from shared.adapters.blob_templates import BlobTemplates
+from shared.adapters.storage_account import Account
 from shared.core.rendering import Template
 from shared.errors import MessageError
 from tests.twins import Clock
@@ -24,7 +25,7 @@ class Counted(BlobContainer):
     """The container, with every look at a file noted: its path, and whether it came anew."""
 
     def __init__(self, name: str, *, connection_string: str) -> None:
-        super().__init__(name, connection_string=connection_string)
+        super().__init__(name, Account(connection_string))
         self.asked: list[tuple[str, str]] = []
 
     def text_if_changed(self, path: str, etag: str) -> Text | None:
@@ -65,7 +66,7 @@ def shelf(azurite: Azurite, unique_name: str) -> Shelf:
 
 
 def test_without_a_container_there_is_no_template(azurite: Azurite, unique_name: str) -> None:
-    container = BlobContainer(unique_name, connection_string=azurite.connection_string)
+    container = BlobContainer(unique_name, Account(azurite.connection_string))
     assert BlobTemplates(container, clock=Clock()).find("order", "de-AT") is None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from azure.data.tables import TableClient
 
+from shared.adapters.storage_account import Account
 from shared.adapters.table_client import Table
 from shared.adapters.table_ledger import TableLedger
 from shared.core.delivery import Entry, State
@@ -36,7 +37,7 @@ def test_each_run_goes_on_by_the_services_own_token_where_the_one_before_ended(
     swept = []
     for _ in range(3):
         # Another instance each time: how far it came stands in the table.
-        another = TableLedger(Table(unique_name, connection_string=azurite.connection_string))
+        another = TableLedger(Table(unique_name, Account(azurite.connection_string)))
         swept.append(another.sweep(before=NOW - timedelta(days=30), now=NOW, pages=1))
     assert swept == [1000, 2, 0]
     left = TableLedger(table)

@@ -12,6 +12,7 @@ from azure.core.exceptions import AzureError
 from azure.data.tables import TableClient
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
+from shared.adapters.storage_account import Account
 from shared.adapters.storage_queue import StorageQueue
 from shared.adapters.table_client import Table, replace_if
 from shared.adapters.table_consents import TableConsents
@@ -54,9 +55,7 @@ def test_the_table_is_made_when_it_is_first_missed_however_it_is_missed(
     azurite: Azurite, unique_name: str
 ) -> None:
     row = {"PartitionKey": "a", "RowKey": "b"}
-    made = [
-        Table(f"{unique_name}{number}", connection_string=azurite.connection_string) for number in range(2)
-    ]
+    made = [Table(f"{unique_name}{number}", Account(azurite.connection_string)) for number in range(2)]
     assert made[0].insert(row)
     assert made[1].write([("create", row)])
     made[0].create()
@@ -158,7 +157,7 @@ def test_a_ledger_that_cannot_be_reached_fails_its_check() -> None:
         "TableEndpoint=http://127.0.0.1:9/devstoreaccount1;"
     )
     with pytest.raises(AzureError):
-        TableLedger(Table("ledger", connection_string=nowhere)).check()
+        TableLedger(Table("ledger", Account(nowhere))).check()
 
 
 # Pending consents.
@@ -216,7 +215,7 @@ def test_a_lease_is_taken_by_the_real_time_too(table: Table) -> None:
 def test_the_queue_is_made_when_it_is_first_missed(
     azurite: Azurite, unique_name: str, reader: QueueClient
 ) -> None:
-    queue = StorageQueue(unique_name, connection_string=azurite.connection_string)
+    queue = StorageQueue(unique_name, Account(azurite.connection_string))
     queue.put(waiting_body("order-17"))
     (found,) = reader.receive_messages()
     assert found.content == '{"action": "send", "id": "order-17"}'
@@ -226,14 +225,14 @@ def test_the_queue_is_made_when_it_is_first_missed(
 def test_a_message_that_waits_does_not_expire(
     azurite: Azurite, unique_name: str, reader: QueueClient
 ) -> None:
-    StorageQueue(unique_name, connection_string=azurite.connection_string).put("x")
+    StorageQueue(unique_name, Account(azurite.connection_string)).put("x")
     (found,) = reader.receive_messages()
     assert found.expires_on is not None
     assert found.expires_on > datetime.now(UTC) + timedelta(days=3_650)
 
 
 def test_many_may_make_the_queue_at_once(azurite: Azurite, unique_name: str, reader: QueueClient) -> None:
-    queue = StorageQueue(unique_name, connection_string=azurite.connection_string)
+    queue = StorageQueue(unique_name, Account(azurite.connection_string))
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: queue.put(f"{number}"), range(8)))
     assert reader.get_queue_properties().approximate_message_count == 8
@@ -242,7 +241,7 @@ def test_many_may_make_the_queue_at_once(azurite: Azurite, unique_name: str, rea
 def test_base64_of_an_app_passes_through_untouched(
     azurite: Azurite, unique_name: str, reader: QueueClient
 ) -> None:
-    StorageQueue(unique_name, connection_string=azurite.connection_string).put("")
+    StorageQueue(unique_name, Account(azurite.connection_string)).put("")
     list(reader.receive_messages())
     encoding = QueueClient.from_connection_string(
         azurite.connection_string, unique_name, message_encode_policy=TextBase64EncodePolicy()

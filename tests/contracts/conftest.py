@@ -13,6 +13,7 @@ from azure.storage.queue import QueueClient
 
 from shared.adapters.blob_container import BlobContainer
 from shared.adapters.key_vault import KeyVault
+from shared.adapters.storage_account import Account
 from shared.adapters.storage_queue import StorageQueue
 from shared.adapters.table_consents import TableConsents
 from shared.adapters.table_leases import TableLeases
@@ -124,7 +125,7 @@ def outbox(request: pytest.FixtureRequest) -> Iterator[Queue]:
     azurite: Azurite = request.getfixturevalue("azurite")
     name: str = request.getfixturevalue("unique_name")
     with QueueClient.from_connection_string(azurite.connection_string, name) as reader:
-        yield AzureQueue(StorageQueue(name, connection_string=azurite.connection_string), reader)
+        yield AzureQueue(StorageQueue(name, Account(azurite.connection_string)), reader)
 
 
 @dataclass
@@ -147,4 +148,4 @@ def blobs(request: pytest.FixtureRequest) -> Blobs:
         with BlobClient.from_connection_string(azurite.connection_string, name, path) as blob:
             blob.upload_blob(content, overwrite=True)
 
-    return Blobs(BlobContainer(name, connection_string=azurite.connection_string), overwrite)
+    return Blobs(BlobContainer(name, Account(azurite.connection_string)), overwrite)

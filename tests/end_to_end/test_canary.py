@@ -15,6 +15,7 @@ import pytest
 import requests
 from azure.data.tables import TableServiceClient
 
+from shared.adapters.storage_account import Account
 from shared.adapters.table_client import Table
 from shared.adapters.table_consents import TABLE, TableConsents
 from tests.end_to_end.desk import Desk, new_id
@@ -46,7 +47,7 @@ def _sign_in(desk: Desk) -> dict[str, str]:
         begun = begin(desk, browser)
         ((_, cookie),) = browser.cookies.get_dict().items()
         (state,) = parse_qs(urlsplit(begun.headers["Location"]).query)["state"]
-        consents = TableConsents(Table(TABLE, connection_string=desk.facts["storage"]))
+        consents = TableConsents(Table(TABLE, Account(desk.facts["storage"])))
         pending = consents.find(state=state, key=cookie)
         assert pending is not None
         flow = json.loads(pending.flow)
