@@ -125,7 +125,7 @@ class GrantKeeper:
                 if not mark:
                     raise TokenUnavailableError("another instance is renewing this token just now")
                 try:
-                    return Renewal(RefreshOutcome.REFRESHED, self._renew(sender, grant).expires_at)
+                    return Renewal(RefreshOutcome.REFRESHED, self._renew_once(sender, grant).expires_at)
                 finally:
                     self._leases.release(_lease_name(sender), mark)
             except GrantError as error:
@@ -154,20 +154,20 @@ class GrantKeeper:
                 return grant.token
             if mark := self._leases.acquire(_lease_name(sender), _LEASE):
                 try:
-                    return self._renew_under_lease(sender, grant)
+                    return self._renew_once(sender, grant).token
                 finally:
                     self._leases.release(_lease_name(sender), mark)
             if self._clock() >= deadline:
                 raise TokenUnavailableError("another instance is renewing this token and has not finished")
             self._pause(_LOOK_EVERY.total_seconds())
 
-    def _renew_under_lease(self, sender: Sender, seen: Grant) -> AccessToken:
-        """Renew, unless another instance did so between our look and our lease."""
+    def _renew_once(self, sender: Sender, seen: Grant) -> Grant:
+        """Renew under the lease, unless another instance did so between our look and our lease."""
         grant = self._load(sender)
         if grant.access_token == seen.access_token:
             grant = self._renew(sender, grant)
         self._kept[sender.name] = grant
-        return grant.token
+        return grant
 
     def _renew(self, sender: Sender, grant: Grant) -> Grant:
         """

@@ -182,15 +182,19 @@ def test_a_lease_whose_holder_died_is_taken_over() -> None:
     assert sum(world.pauses) == 10
 
 
-def test_who_gets_the_lease_late_does_not_refresh_again() -> None:
-    world = World(life=EXPIRED)
+def written_between_our_look_and_our_lease(world: World) -> None:
     looks = iter(range(1, 100))
 
-    def written_between_our_look_and_our_lease() -> None:
+    def write() -> None:
         if next(looks) == 2:
             world.another_refreshes()
 
-    world.store.loading = written_between_our_look_and_our_lease
+    world.store.loading = write
+
+
+def test_who_gets_the_lease_late_does_not_refresh_again() -> None:
+    world = World(life=EXPIRED)
+    written_between_our_look_and_our_lease(world)
     assert world.instance().token(NOREPLY).value == "canary-access-token-2"
     assert world.provider.refreshed == []
 
@@ -325,6 +329,14 @@ def test_upkeep_renews_what_does_not() -> None:
 def test_upkeep_renews_on_request_whatever_it_lasts() -> None:
     world = World()
     assert world.instance().renew(NOREPLY, force=True).outcome is RefreshOutcome.REFRESHED
+
+
+def test_upkeep_that_gets_the_lease_late_does_not_refresh_again() -> None:
+    world = World(life=EXPIRED)
+    written_between_our_look_and_our_lease(world)
+    renewal = world.instance().renew(NOREPLY)
+    assert (renewal.outcome, renewal.expires_at) == (RefreshOutcome.REFRESHED, NOON + timedelta(hours=1))
+    assert world.provider.refreshed == []
 
 
 def test_upkeep_leaves_the_renewal_that_is_under_way_elsewhere() -> None:
