@@ -15,7 +15,6 @@ import json
 import re
 import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,22 +24,20 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
+from benchmarks.storage.whose_requests import APP_TTL_SECONDS, OURS, counted
 from local.consent_walk import walk
 from local.ports import Ports
 from local.stack import Stack
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Mapping, Sequence
 
 _LIMIT = 5  # of ours, for a message sent at once
 _SECONDS = 90  # a deferred message waits about 15
 _LOOK_EVERY_SECONDS = 0.1
 _LAST_LINE_SECONDS = 0.5  # what is still under way when the last message was removed from the queue
-_TTL_SECONDS = 86_400  # tells the app's own request from ours: no other writer names this time to live
 _MEGABYTE = 1_000_000
-_OURS = ("ledger", "blobs", "outbox", "events", "other")
-
-_REQUEST = re.compile(r'"(?P<method>[A-Z]+) /devstoreaccount1/(?P<path>[^ ?]*)\??(?P<query>\S*) HTTP/')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ def _run(stack: Stack, log: Path, count: int) -> int:
     walk(f"{facts['functions']}/api/oauth/start/noreply", key=facts["key"], ca_file=facts["ca_file"])
     _control(facts, {"limits": {"messages_per_minute": 1_000_000, "connections": 100}})
     _upload(facts, "mail-templates", {"hello/default/body.txt": b"Hello {{ name }}\n"})
-    heading = "".join(f"{name:>8}" for name in _OURS)
+    heading = "".join(f"{name:>8}" for name in OURS)
     print(f"{'per message':<36}{heading}{'ours':>8}{'limit':>8}{'host':>8}")
     failed = False
     told = False
@@ -85,8 +82,8 @@ def _run(stack: Stack, log: Path, count: int) -> int:
         _upload(facts, "mail-payloads", case.blobs)
         _send(facts, log, case, "warm", 1)
         counts = _send(facts, log, case, "counted", count)
-        ours = sum(counts[name] for name in _OURS) / count
-        columns = "".join(f"{counts[name] / count:>8.1f}" for name in _OURS)
+        ours = sum(counts[name] for name in OURS) / count
+        columns = "".join(f"{counts[name] / count:>8.1f}" for name in OURS)
         limit = str(_LIMIT) if case.bounded else "-"
         print(f"{case.name:<36}{columns}{ours:>8.1f}{limit:>8}{counts['host'] / count:>8.1f}", flush=True)
         failed |= case.bounded and ours > _LIMIT
@@ -134,43 +131,14 @@ def _send(facts: Mapping[str, Any], log: Path, case: _Case, run: str, count: int
     with QueueClient.from_connection_string(facts["storage"], "outbox") as queue:
         for number in range(count):
             name = re.sub(r"\W+", "-", f"{case.name} {run} {number}")
-            queue.send_message(json.dumps(case.message(name)), time_to_live=_TTL_SECONDS)
+            queue.send_message(json.dumps(case.message(name)), time_to_live=APP_TTL_SECONDS)
     deadline = time.monotonic() + _SECONDS
-    while (counts := _counted(log, before))["removed"] < count * case.attempts:
+    while (counts := counted(log, before))["removed"] < count * case.attempts:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{case.name}: {counts['removed']} of {count * case.attempts} were done")
         time.sleep(_LOOK_EVERY_SECONDS)
     time.sleep(_LAST_LINE_SECONDS)
-    return _counted(log, before)
-
-
-def _counted(log: Path, start: int) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    with log.open("rb") as written:
-        written.seek(start)
-        for line in written.read().decode().splitlines():
-            if request := _REQUEST.search(line):
-                whose = _whose(request["method"], request["path"], request["query"])
-                counts[whose] += 1
-                counts["removed"] += whose == "host" and request["method"] == "DELETE"
-    return counts
-
-
-def _whose(method: str, path: str, query: str) -> str:
-    """Return who made a request; what is not known to be somebody else's is ours."""
-    place = path.partition("/")[0]
-    if place.startswith("azure-webjobs-"):
-        return "host"
-    if place in ("outbox", "outbox-poison"):
-        if method == "POST":
-            return "app" if f"messagettl={_TTL_SECONDS}" in query else "outbox"
-        return "host"
-    if place == "mail-events":
-        return "events"
-    # A batch is one transaction, and the ledger is the only one who writes in batches.
-    if place.startswith(("ledger", "$batch")):
-        return "ledger"
-    return "blobs" if place in ("mail-payloads", "mail-templates") else "other"
+    return counted(log, before)
 
 
 def _tell_everything(stack: Stack) -> None:

@@ -1,107 +1,133 @@
 """
-What a SIGKILL of the host costs: ``python3 -m local bench kill [--messages N]``.
+What SIGKILL costs: ``python3 -m local bench kill [--messages N] [--instances N] [--kills N] [--on-doubt …]``.
 
-The host is killed while it sends and started again. Each message must end accepted; how many the mail server
-saw twice is counted beside it: those are the ones that died between the server's 250 and our record of it.
+While messages are sent, instances of the host are killed at random moments and started again. With
+``on_doubt = "resend"`` all must be accepted; how many the mail server saw twice is counted beside it, and the
+copies must be alike. With ``"hold"`` none may be seen twice; what nobody can know about ends ``in_doubt``.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import email
-import os
-import signal
-import subprocess
-import tempfile
+import random
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import requests
-
-from local import outbox
-from local.consent_walk import walk
-from local.ports import Ports
-from local.stack import Stack
+from benchmarks.rig import killing, ledger, mails, outbox
+from benchmarks.rig.stage import RAISED, plain, stage
+from benchmarks.rig.table import Row, show
+from shared.core.delivery import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-_LOCK_SECONDS = 5  # the real host's are 600; what a killed host had in hand comes back after this
-_SECONDS = 120
+    from benchmarks.rig.mails import Copy
+    from benchmarks.rig.stage import Stage
+
+_LOCK_SECONDS = 5  # the real host's are 600; what a killed instance had in hand comes back after this
+_ROUND_TRIP_MS = 200  # as from another continent: an instance has much in hand whenever it dies
+_LAST_KILL = 0.9  # of the messages: after that too little is under way
+_SOON_SECONDS = 0.5  # between the count that a kill waits for and the kill, at random
+_LOOK_SECONDS = 0.1
+_SECONDS = 300  # for what is left after the last kill: locks and shares of the dead run out well before
+_BACK_SECONDS = 30  # a new instance takes about three
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it once and print what came of it; fails when a message is missing."""
+    """Run each mode once and print what came of it; 0 when everything holds."""
     parser = argparse.ArgumentParser(prog="python3 -m local bench kill", description=__doc__)
-    parser.add_argument("--messages", type=int, default=200)
+    parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--instances", type=int, default=4, help="two at least")
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--on-doubt", choices=("resend", "hold"), help="one mode alone; default: both")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the host's log there")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        stack = Stack.start(Ports.free(), Path(folder), keep_storage=False, lock_seconds=_LOCK_SECONDS)
-        try:
-            return _run(stack, options.messages)
-        finally:
-            stack.stop()
+    if options.instances < 2:  # noqa: PLR2004 - a host of one instance has nobody to start it again
+        parser.error("--instances: two at least")
+    print(f"seed {options.seed}", flush=True)
+    modes = (options.on_doubt,) if options.on_doubt else ("resend", "hold")
+    with stage(
+        instances=options.instances, limits=RAISED, lock_seconds=_LOCK_SECONDS, keep=options.keep
+    ) as made:
+        made.controls.mail({"round_trip_ms": _ROUND_TRIP_MS})
+        chance = random.Random(options.seed)
+        held = [_run(made, mode, options.messages, options.kills, chance) for mode in modes]
+        return 0 if all(held) else 1
 
 
-def _run(stack: Stack, count: int) -> int:
-    facts = stack.facts
-    walk(f"{facts['functions']}/api/oauth/start/noreply", key=facts["key"], ca_file=facts["ca_file"])
-    # The limits are not what is looked at here: raised, so that they do not make the run long.
-    limits = {"limits": {"messages_per_minute": 1_000_000, "connections": 100}}
-    requests.post(f"{facts['inbox']}/_control", json=limits, timeout=10).raise_for_status()
-    stack.stop_host()
-    for number in range(count):
-        outbox.drop(
-            facts["storage"], {"id": f"kill-{number}", "to": "ada@example.com", "text": f"{number}\n" * 200}
-        )
-    stack.start_host(lock_seconds=_LOCK_SECONDS)
-    while _accepted_by_server(facts) < count // 3:
-        pass
-    _kill(stack)
-    seen = _accepted_by_server(facts)
-    killed_at = time.monotonic()
-    stack.stop_host()
-    stack.start_host(lock_seconds=_LOCK_SECONDS)
-    states = _states(facts, count)
-    while states["accepted"] < count and time.monotonic() - killed_at < _SECONDS:
-        time.sleep(0.5)
-        states = _states(facts, count)
-    twice = _twice(facts)
-    print(f"messages {count}, SIGKILL after {seen} were taken by the mail server")
-    print(
-        f"{time.monotonic() - killed_at:.1f} s later: {dict(states)}; seen twice by the mail server: {twice}"
-    )
-    return 0 if states["accepted"] == count else 1
+def _run(made: Stage, mode: str, count: int, kills: int, chance: random.Random) -> bool:
+    ids = [f"{mode}-{number:05}" for number in range(count)]
+    with made.without_host():
+        outbox.drop(made.facts, [plain(each, made.senders[0], on_doubt=mode) for each in ids])
+        deaths_before = _deaths(made)
+        before = made.accepted()
+    began = time.monotonic()
+    _kill(made, before, sorted(chance.randrange(int(count * _LAST_KILL)) for _ in range(kills)), chance)
+    states = ledger.until_settled(made, ids, seconds=_SECONDS)
+    seconds = time.monotonic() - began
+    copies = {
+        subject: found
+        for subject, found in mails.by_subject(mails.received(made.facts)).items()
+        if subject in set(ids)
+    }
+    title = f"on_doubt = {mode}: {count} messages, {made.instances} instances, {seconds:.0f} s"
+    killed = _deaths(made) - deaths_before
+    rows = [Row("instances killed", f"{killed}", f"{kills}", holds=killed == kills), _everyone_is_back(made)]
+    return show(title, rows + _rows(mode, ids, states, copies))
 
 
-def _kill(stack: Stack) -> None:
-    """Kill the host itself, not the leash that would end it in good order."""
-    if stack.host is None:
-        return
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(stack.host.pid)], capture_output=True, text=True, check=True
-    )
-    for pid in listed.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
+def _kill(made: Stage, before: int, moments: list[int], chance: random.Random) -> None:
+    """Kill an instance each time that the mail server has taken so many messages, a random while later."""
+    for moment in moments:
+        deadline = time.monotonic() + _SECONDS
+        while made.accepted() - before < moment and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        time.sleep(chance.uniform(0, _SOON_SECONDS))
+        while not killing.kill_one(made.stack, chance):
+            time.sleep(_LOOK_SECONDS)
 
 
-def _accepted_by_server(facts: dict[str, Any]) -> int:
-    counters = requests.get(f"{facts['inbox']}/_control", timeout=10).json()["counters"]
-    return int(counters["accepted"])
+def _deaths(made: Stage) -> int:
+    """How many instances the host has replaced because a SIGKILL ended them."""
+    return made.host_log().count("ended (signal 9); another is started")
 
 
-def _states(facts: dict[str, Any], count: int) -> Counter[str]:
-    states: Counter[str] = Counter()
-    for number in range(count):
-        changes = outbox.history(facts["storage"], f"kill-{number}")
-        states[changes[-1].state.value if changes else "not seen"] += 1
-    return states
+def _everyone_is_back(made: Stage) -> Row:
+    deadline = time.monotonic() + _BACK_SECONDS
+    while (living := len(killing.instances(made.stack))) < made.instances and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    return Row("instances at the end", f"{living}", f"{made.instances}", holds=living == made.instances)
 
 
-def _twice(facts: dict[str, Any]) -> int:
-    mails = requests.get(f"{facts['inbox']}/messages.json", timeout=60).json()
-    ids = Counter(email.message_from_bytes(base64.b64decode(mail["raw"]))["Message-ID"] for mail in mails)
-    return sum(1 for times in ids.values() if times > 1)
+def _rows(
+    mode: str, ids: Sequence[str], states: Mapping[str, State], copies: Mapping[str, Sequence[Copy]]
+) -> list[Row]:
+    counted = Counter(states.values())
+    accepted, in_doubt = counted[State.ACCEPTED], counted[State.IN_DOUBT]
+    seen = {each: copies.get(each, ()) for each in ids}
+    known = {State.ACCEPTED, State.IN_DOUBT}
+    # Neither with the mail server, nor with a person who is told that nobody knows.
+    lost = [
+        each
+        for each in ids
+        if states.get(each) not in known or (states[each] is State.ACCEPTED and not seen[each])
+    ]
+    twice = [each for each in ids if len(seen[each]) > 1]
+    unlike = [each for each in twice if not mails.are_alike(seen[each])]
+    holds = mode == "hold"
+    others = ", ".join(f"{state.value} {times}" for state, times in counted.items() if state not in known)
+    return [
+        Row("accepted", f"{accepted}", "" if holds else f"{len(ids)}", holds=holds or accepted == len(ids)),
+        Row("in_doubt", f"{in_doubt}", "the rest" if holds else "0", holds=accepted + in_doubt == len(ids)),
+        Row("in another state", others or "0"),
+        Row("lost", f"{len(lost)}", "0", holds=not lost),
+        Row("seen twice", f"{len(twice)}", "0" if holds else "", holds=not (holds and twice)),
+        Row("copies with another Message-ID or Date", f"{len(unlike)}", "0", holds=not unlike),
+        Row(
+            "in_doubt, and the server had it",
+            f"{sum(bool(seen[each]) for each, state in states.items() if state is State.IN_DOUBT)}",
+        ),
+    ]

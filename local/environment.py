@@ -78,8 +78,9 @@ class Program:
 AZURITE = Program(_LOCAL / "azurite", FOLDER / "azurite")
 JAVASCRIPT_EXAMPLE = Program(ROOT / "docs" / "examples" / "javascript", FOLDER / "examples-javascript")
 MAILPARSER = Program(ROOT / "benchmarks" / "round_trip_js", FOLDER / "round-trip-js")
+NODEMAILER = Program(ROOT / "benchmarks" / "smtp_speed_js", FOLDER / "smtp-speed-js")
 AZURE_CLI = Program(ROOT / "tests" / "examples" / "requirements-azure-cli.txt", FOLDER / "azure-cli")
-PROGRAMS = (AZURITE, JAVASCRIPT_EXAMPLE, MAILPARSER, AZURE_CLI)
+PROGRAMS = (AZURITE, JAVASCRIPT_EXAMPLE, MAILPARSER, NODEMAILER, AZURE_CLI)
 
 
 class SetupError(Exception):

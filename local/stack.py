@@ -70,13 +70,15 @@ class Stack:
         instances: int = 1,
         lock_seconds: int | None = None,
         access_log: Path | None = None,
+        more_mail_toml: str = "",
         said: Callable[[str], object] = lambda _: None,
     ) -> Self:
         """
         Start every part and wait until all answer; raises ``StackError`` with nothing left running.
 
         ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``access_log`` gets a
-        line for each request to it. ``said`` hears what is being done.
+        line for each request to it. ``more_mail_toml`` is added to the stack's own mail.toml. ``said`` hears
+        what is being done.
         """
         if owner := _owner(folder):
             raise StackError(
@@ -102,6 +104,8 @@ class Stack:
                 leash.stop(microsoft)
                 raise StackError(str(error)) from None
         stack = cls(folder, _facts(ports, folder, azurite, urls), azurite, microsoft)
+        with (folder / "mail.toml").open("a") as written:
+            written.write(more_mail_toml)
         try:
             said("the Functions host")
             stack.start_host(instances=instances, lock_seconds=lock_seconds)
@@ -128,6 +132,10 @@ class Stack:
         if self.host:
             leash.stop(self.host)
             self.host = None
+
+    def start_storage_again(self) -> None:
+        """Bring Azurite back after ``azurite.stop``, with everything that it held."""
+        self.azurite = self.azurite.again()
 
     def stop(self) -> None:
         """Stop every part, the host first, so that what it is doing can still be recorded."""

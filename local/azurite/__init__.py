@@ -46,6 +46,7 @@ class Azurite:
     blob_port: int
     queue_port: int
     table_port: int
+    folder: Path | None = None
 
     @property
     def connection_string(self) -> str:
@@ -104,11 +105,19 @@ class Azurite:
                 process = leash.start(command, stdout=written)
             with access_log.open() as lines:
                 ports = _wait_until_listening(process, _followed(process, lines))
-        return cls(process, ports["Blob"], ports["Queue"], ports["Table"])
+        return cls(process, ports["Blob"], ports["Queue"], ports["Table"], folder)
 
     def stop(self) -> None:
         """End the process and wait for it; harmless when it has ended already."""
         leash.stop(self.process)
+
+    def again(self) -> Self:
+        """Start it once more after ``stop``, on the same data and ports; without an access log."""
+        if self.folder is None:
+            raise AzuriteFailedError("azurite kept its data in memory, and that went with the process")
+        return self.launch(
+            self.folder, blob_port=self.blob_port, queue_port=self.queue_port, table_port=self.table_port
+        )
 
 
 def _followed(process: subprocess.Popen[str], lines: IO[str]) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """
 The tenant: people who can sign in, and the app registrations that may ask them for consent.
 
-The records are frozen; what an administrator changes while the stack runs (a client secret, an allowed
-redirect URI) stands in the two lists of `App`.
+The records are frozen; what an administrator changes while the stack runs stands in lists: the people of the
+`Tenant`, the client secrets and allowed redirect URIs of an `App`.
 """
 
 import secrets
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -77,7 +78,7 @@ class Tenant:
     id: str
     domain: str
     display_name: str
-    users: tuple[User, ...]
+    users: list[User]
     apps: tuple[App, ...]
 
     @property
@@ -93,6 +94,15 @@ class Tenant:
         """Return the account with this user principal name, which has no case."""
         wanted = upn.strip().lower()
         return next((user for user in self.users if user.upn == wanted), None)
+
+    def hire(self, upn: str) -> User:
+        """Make an account that can sign in; ValueError for an address that the tenant cannot give."""
+        name, _, domain = upn.strip().lower().partition("@")
+        if not name or domain != self.domain or self.user(upn):
+            raise ValueError(f"{upn!r} is taken, or no address of {self.domain}")
+        user = User(oid=str(uuid.uuid4()), upn=f"{name}@{domain}", display_name=name.title())
+        self.users.append(user)
+        return user
 
     def user_by_oid(self, oid: str) -> User | None:
         """Return the account with this object id."""
@@ -118,7 +128,7 @@ def default_tenant(*, client_secret: str | None = None, redirect_uris: tuple[str
         id=TENANT_ID,
         domain="contoso.com",
         display_name="Contoso",
-        users=(
+        users=[
             User(
                 oid="10000000-0000-4000-8000-000000000001",
                 upn="noreply@contoso.com",
@@ -154,7 +164,7 @@ def default_tenant(*, client_secret: str | None = None, redirect_uris: tuple[str
                 can_sign_in=False,
                 app_access=True,
             ),
-        ),
+        ],
         apps=(
             App(
                 client_id=CLIENT_ID,

@@ -19,6 +19,7 @@ too (and `client_secret` after a rotation):
 - `"expire_client_secret": true`: the secrets are past their date, AADSTS7000222; false renews them.
 - `"revoke_family_on_reuse": true`: a refresh token used twice ends its whole family.
 - `"allow_redirect_uri": uri`: one more redirect URI for the app.
+- `"hire": upn`: one more account that can sign in. Its mailbox is made at the mail server's own control.
 - `"reset": true`: all of the misbehaviour above is over, blocked accounts may sign in. It comes first.
 """
 
@@ -40,6 +41,7 @@ _INSTRUCTIONS = frozenset(
         "block",
         "expire_client_secret",
         "fail_next",
+        "hire",
         "html_instead_of_json",
         "latency_ms",
         "reset",
@@ -107,6 +109,8 @@ class EntraControl:
         return self._instruct_secrets(wishes)
 
     def _instruct_people(self, wishes: Mapping[str, Any]) -> None:
+        if "hire" in wishes:
+            self.entra.tenant.hire(str(wishes["hire"]))
         if "revoke" in wishes:
             wish = wishes["revoke"]
             upn, code = (

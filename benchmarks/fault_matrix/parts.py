@@ -1,0 +1,100 @@
+"""
+What a workflow is given, as a cell of the matrix has it: a clock, queues, tokens, a mailer.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from benchmarks.fault_matrix.mail_servers import MAILBOX
+from shared.adapters.smtp_pool import Route, SmtpPool
+from shared.core.oauth import AccessToken
+from shared.core.xoauth2 import Credentials, initial_response
+
+if TYPE_CHECKING:
+    from benchmarks.fault_matrix.mail_servers import MailServers
+    from shared.core.sender import Sender
+    from shared.core.smtp import Envelope, Octets, Submission
+
+_TOKEN_LIFE = timedelta(minutes=60)
+
+
+class Clock:
+    """The time, with what was skipped of it."""
+
+    def __init__(self) -> None:
+        self._skipped = timedelta()
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return datetime.now(UTC) + self._skipped
+
+    def skip(self, passed: timedelta) -> None:
+        """Let time pass."""
+        self._skipped += passed
+
+
+@dataclass(slots=True)
+class Queue:
+    """What was put on a queue, and for how long it is not seen."""
+
+    puts: list[tuple[str, timedelta]] = field(default_factory=list)
+
+    def put(self, text: str, *, delay: timedelta) -> None:
+        """Put a message on it."""
+        self.puts.append((text, delay))
+
+
+class SignedTokens:
+    """Tokens as the identity provider signs them; a new one each time that one is refused."""
+
+    def __init__(self, servers: MailServers) -> None:
+        # Two: no message needs more, and what a server quotes must be known before it is sent.
+        self.values = (servers.token(), servers.token())
+        self._given = 0
+        self._lock = threading.Lock()
+
+    def token(self, sender: Sender) -> AccessToken:
+        """Return the present one."""
+        return AccessToken(sender.mailbox, self.values[self._given], datetime.now(UTC) + _TOKEN_LIFE)
+
+    def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
+        """Return another."""
+        with self._lock:
+            if refused.value == self.values[self._given]:
+                self._given = (self._given + 1) % len(self.values)
+        return self.token(sender)
+
+    @property
+    def as_sent(self) -> tuple[str, ...]:
+        """Each of them as AUTH carries it."""
+        return tuple(initial_response(MAILBOX, value) for value in self.values)
+
+
+class PooledMailer:
+    """The pool of sessions, as sending sees it."""
+
+    def __init__(self, pool: SmtpPool) -> None:
+        self._pool = pool
+
+    def submit(
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
+    ) -> Submission:
+        """Hand one message over on a session of this sender."""
+        route = Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
+        return self._pool.submit(
+            route, Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
+        )
+
+
+class NoPayloads:
+    """No message here is too large for the queue."""
+
+    @staticmethod
+    def read(path: str, *, limit: int) -> bytes | None:
+        """Return None."""
+        del path, limit
+        return None
