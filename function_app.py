@@ -33,10 +33,14 @@ def send(message: func.QueueMessage) -> None:
     from shared.workflows.send import send as run
 
     came = _delivery(message)
-    if services.check_settings():
-        run(services.send_tools(), message.get_body(), came)
-    else:
+    if not services.check_settings():
         postpone(services.outbox(), message.get_body(), came)
+        return
+    sent = run(services.send_tools(), message.get_body(), came)
+    if sent.line:
+        from shared.workflows.serve_line import serve_line
+
+        serve_line(services.serve_tools(), sent.line, called=sent.called)
 
 
 @app.queue_trigger(arg_name="message", queue_name=bindings.poison, connection=STORAGE)
@@ -57,6 +61,16 @@ def upkeep(timer: func.TimerRequest) -> None:
     if services.check_settings():
         run(services.upkeep_tools())
         sweep(services.sweep_tools())
+
+
+@app.timer_trigger(arg_name="timer", schedule=bindings.release_schedule)
+def release(timer: func.TimerRequest) -> None:
+    """Let go what waits and may go."""
+    from shared.workflows.release import release as run
+
+    del timer
+    if services.check_settings():
+        run(services.release_tools())
 
 
 @app.route("oauth/start/{sender}", methods=["GET"])
@@ -84,6 +98,42 @@ def oauth_redirect(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(consent_routes.finish(services.consent_tools(), services.settings, req.params, cookies))
 
 
+@app.route("senders", methods=["GET"])
+def senders(req: func.HttpRequest) -> func.HttpResponse:
+    """Say how every sender stands."""
+    from shared.web import sender_routes
+
+    del req
+    return _answer(sender_routes.show_all(services.senders_tools())) if _ready() else _unavailable()
+
+
+@app.route("senders/{sender}", methods=["GET"])
+def sender(req: func.HttpRequest) -> func.HttpResponse:
+    """Say how one sender stands, what holds it and what to do about it."""
+    from shared.web import sender_routes
+
+    name = req.route_params["sender"]
+    return _answer(sender_routes.show(services.senders_tools(), name)) if _ready() else _unavailable()
+
+
+@app.route("senders/{sender}/hold", methods=["POST"])
+def sender_hold(req: func.HttpRequest) -> func.HttpResponse:
+    """Hold a sender until a person resumes it."""
+    from shared.web import sender_routes
+
+    name, body = req.route_params["sender"], req.get_body()
+    return _answer(sender_routes.hold(services.senders_tools(), name, body)) if _ready() else _unavailable()
+
+
+@app.route("senders/{sender}/resume", methods=["POST"])
+def sender_resume(req: func.HttpRequest) -> func.HttpResponse:
+    """Let a held sender go on."""
+    from shared.web import sender_routes
+
+    name, body = req.route_params["sender"], req.get_body()
+    return _answer(sender_routes.resume(services.senders_tools(), name, body)) if _ready() else _unavailable()
+
+
 @app.route("schemas/message.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def message_schema(req: func.HttpRequest) -> func.HttpResponse:
     """Give the JSON Schema of a message, for editors and validators."""
@@ -101,6 +151,10 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
     if services.check_settings() and services.health().is_good():
         return func.HttpResponse("ok")
     return _unavailable()
+
+
+def _ready() -> bool:
+    return services.check_settings()
 
 
 def _delivery(message: func.QueueMessage) -> Delivery:

@@ -239,6 +239,8 @@ def _facts(ports: Ports, folder: Path, azurite: Azurite, urls: Mapping[str, str]
         "REQUESTS_CA_BUNDLE": ca_file,
         "SSL_CERT_FILE": ca_file,
         "LOCAL_FUNCTION_KEY": key,
+        # As in infra/: Python's own number of threads is less than the messages that an instance works on.
+        "PYTHON_THREADPOOL_THREAD_COUNT": "32",
     }
     return {
         "functions": functions,

@@ -6,6 +6,7 @@ Everything that can go wrong in a way we know, as one tree.
     SendoffError
     ├── SettingsError              a setting or mail.toml is missing or wrong; lists all of it
     ├── MessageError               what an app asked for cannot be sent as asked; lists every problem
+    ├── StorageError               the storage account does not answer; the same call works when it does again
     ├── PayloadError               a blob that a message needs is not as it was; it is tried again
     ├── ProtocolError              a server broke SMTP's grammar; the connection is of no more use (core.smtp)
     └── GrantError                 there is no usable access token for a sender
@@ -59,6 +60,12 @@ class MessageError(SendoffError):
         super().__init__("; ".join(problems))
         self.problems = problems
         self.message_id = message_id
+
+
+class StorageError(SendoffError):
+    """The storage account does not answer."""
+
+    retryable = True
 
 
 class PayloadError(SendoffError):

@@ -27,7 +27,7 @@ _LEASE = timedelta(seconds=60)
 _LONGEST_WAIT = timedelta(seconds=20)
 _LOOK_EVERY = timedelta(milliseconds=500)
 # A thousand messages that wait for consent, or for a provider that is down, must not ask a thousand times.
-_REMEMBER_FAILURE = timedelta(seconds=5)
+_REMEMBER_FAILURE = timedelta(seconds=1)
 
 
 class GrantStore(Protocol):

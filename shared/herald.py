@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING
 from shared.core import events
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Any
+
     from shared.core.delivery import Entry
     from shared.ports import Outbox
 
@@ -32,3 +36,7 @@ class Herald:
         event = events.of_message(entry, source=self._source)
         if event is not None:
             self._queue.put(event, delay=timedelta())
+
+    def tell_of_sender(self, kind: str, sender: str, data: Mapping[str, Any], *, at: datetime) -> None:
+        """Put an event about a sender on the queue."""
+        self._queue.put(events.of_sender(kind, sender, data, source=self._source, at=at), delay=timedelta())

@@ -18,6 +18,8 @@ class Word(enum.StrEnum):
     MAIL_ACCEPTED = "mail-accepted"
     #: A message goes again later.
     MAIL_DEFERRED = "mail-deferred"
+    #: A message waits until its sender, or its From address, is no longer held.
+    MAIL_HELD = "mail-held"
     #: A message may or may not have been accepted, and is not sent again.
     MAIL_IN_DOUBT = "mail-in-doubt"
     #: A message was refused for good.
@@ -26,6 +28,18 @@ class Word(enum.StrEnum):
     MAIL_IGNORED = "mail-ignored"
     #: The host gave up on a queue message.
     DEAD_LETTER = "dead-letter"
+    #: A sender, or one From address of it, is held until a person has done something.
+    SENDER_HELD = "sender-held"
+    #: A hold is over; the mail that waited flows.
+    SENDER_RESUMED = "sender-resumed"
+    #: A held sender was probed, and the cause is still there.
+    PROBE_FAILED = "probe-failed"
+    #: A sender waits for time alone: it was too fast, or nobody answers.
+    SENDER_PAUSED = "sender-paused"
+    #: What was due was put back on the outbox, and lines that stood still are served.
+    RELEASED = "released"
+    #: Storage does not answer; what came of a message is written down as soon as it does.
+    STORAGE_AWAY = "storage-away"
     #: A person must sign in before a sender can send.
     CONSENT_REQUIRED = "consent-required"
     #: The provider refuses the application's own credential.

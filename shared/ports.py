@@ -7,9 +7,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from typing import Any
 
     from shared.core.delivery import Entry
+    from shared.core.holds import Hold, SenderState
+    from shared.core.message import Message
+    from shared.core.oauth import AccessToken
+    from shared.core.sender import Sender
+    from shared.core.waiting import Due, InLine
+    from shared.courier import Carried
+    from shared.pacer import NotNow, Seat, Service
 
 
 class Ledger(Protocol):
@@ -41,4 +50,116 @@ class Events(Protocol):
 
     def tell(self, entry: Entry) -> None:
         """Tell the present state of a message, where it is one that is told."""
+        ...
+
+    def tell_of_sender(self, kind: str, sender: str, data: Mapping[str, Any], *, at: datetime) -> None:
+        """Tell what happened to a sender."""
+        ...
+
+
+class WaitingRoom(Protocol):
+    """Where mail waits: in the line of its sender, or for a time."""
+
+    def join(self, place: InLine) -> None:
+        """Put a message in a line; harmless when it stands there."""
+        ...
+
+    def head(self, line: str, *, most: int) -> list[InLine]:
+        """Return the first of a line, in the order in which they go."""
+        ...
+
+    def leave(self, places: Sequence[InLine]) -> None:
+        """Take messages out of one line."""
+        ...
+
+    def move(self, line: str, into: str, *, most: int | None = None) -> int:
+        """Move the messages of one line, or the first ``most``, into another; returns how many."""
+        ...
+
+    def wait(self, due: Due) -> None:
+        """Note that a message waits for a time; harmless when it does already."""
+        ...
+
+    def due(self, until: datetime) -> Iterator[list[Due]]:
+        """Give what is due by ``until``, in pages that are removed before the next is asked for."""
+        ...
+
+    def forget(self, dues: Sequence[Due]) -> None:
+        """Remove what waits no longer."""
+        ...
+
+
+class Pacer(Protocol):
+    """Who in this process may hand a message over now."""
+
+    def admit(
+        self, sender: Sender, *, recipients: int, address: str, urgent: bool = False, from_line: bool = False
+    ) -> Seat | NotNow:
+        """Return a seat for one message, or why there is none just now."""
+        ...
+
+    def leave(self, seat: Seat, *, used: bool, recipients: int | None = None) -> None:
+        """Give the seat up."""
+        ...
+
+    def begin_serving(self, sender: Sender, *, called: bool = False) -> Service:
+        """Note that mail waits in the sender's line, and decide who serves it."""
+        ...
+
+    def end_serving(self, sender: Sender) -> None:
+        """Serve no longer."""
+        ...
+
+    def known(self, sender: Sender) -> SenderState | None:
+        """Return what was last read of a sender."""
+        ...
+
+
+class Holds(Protocol):
+    """What holds senders, and what lets them go on."""
+
+    def state(self, sender: str) -> SenderState:
+        """Return what stands in the register."""
+        ...
+
+    def hold(self, sender: Sender, hold: Hold, *, address: str = "") -> None:
+        """Hold a sender, or one From address of it, and say so."""
+        ...
+
+    def resume(
+        self, sender: Sender, *, address: str = "", why: str, only: frozenset[str] = frozenset()
+    ) -> bool:
+        """End a hold, of these remedies where some are named; False where nothing was held."""
+        ...
+
+    def succeeded(self, sender: Sender, address: str) -> None:
+        """Take in that a message was accepted."""
+        ...
+
+
+class Tokens(Protocol):
+    """Access tokens; both raise ``GrantError`` where there is none to be had."""
+
+    def token(self, sender: Sender) -> AccessToken:
+        """Return a usable one."""
+        ...
+
+    def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
+        """Return another than the one the server has just refused."""
+        ...
+
+
+class Courier(Protocol):
+    """Carries a claimed message to the server."""
+
+    def carry(self, message: Message, sender: Sender, entry: Entry, body: bytes) -> Carried:
+        """Return what came of it."""
+        ...
+
+
+class Payloads(Protocol):
+    """The container that apps put large messages in."""
+
+    def read(self, path: str, *, limit: int) -> bytes | None:
+        """Return a blob of at most ``limit`` octets, or None; a larger one is a ``ValueError``."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from shared.core import delivery
 from shared.core.address import without_addresses
 from shared.core.delivery import State
 from shared.core.intake import waiting_body
+from shared.core.waiting import due
+from shared.errors import StorageError
 from shared.log_words import Word
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.core.delivery import Delivery, Entry
+    from shared.core.waiting import InLine
     from shared.errors import MessageError
-    from shared.ports import Events, Ledger, Outbox
+    from shared.ports import Events, Ledger, Outbox, WaitingRoom
 
 log = logging.getLogger(__name__)
 
@@ -32,25 +35,51 @@ _LOUDNESS = {
     State.ACCEPTED: (logging.INFO, Word.MAIL_ACCEPTED),
     State.REJECTED: (logging.WARNING, Word.MAIL_REJECTED),
     State.DEFERRED: (logging.INFO, Word.MAIL_DEFERRED),
+    State.HELD: (logging.INFO, Word.MAIL_HELD),
     State.IN_DOUBT: (logging.WARNING, Word.MAIL_IN_DOUBT),
 }
+
+
+# What is due sooner goes to the outbox at once, to be seen at its time; `release` comes by every minute, and
+# this is longer, so that nothing is late between two of its runs.
+SOON = timedelta(seconds=75)
+# How long an attempt's outcome is written again and again while storage is away. Less than the time after
+# which another instance believes this one lost (`delivery.LOST_AFTER`), and than the queue's lock.
+_STUBBORN_FOR = timedelta(seconds=110)
+_STUBBORN_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScribeTools:
+    """What writing down needs of the world."""
+
+    ledger: Ledger
+    room: WaitingRoom
+    outbox: Outbox
+    events: Events
+    clock: Callable[[], datetime]
+    pause: Callable[[float], object]
 
 
 class Scribe:
     """Writes down what came of one delivery."""
 
-    def __init__(
-        self, came: Delivery, *, ledger: Ledger, outbox: Outbox, events: Events, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, came: Delivery, tools: ScribeTools) -> None:
         self._came = came
-        self._ledger = ledger
-        self._outbox = outbox
-        self._events = events
-        self._clock = clock
+        self._ledger = tools.ledger
+        self._room = tools.room
+        self._outbox = tools.outbox
+        self._events = tools.events
+        self._clock = tools.clock
+        self._pause = tools.pause
 
-    def settle(self, entry: Entry) -> State | None:
-        """Write the state after an attempt; a message that goes again is put back until it is due."""
-        written = self._ledger.update(entry)
+    def settle(self, entry: Entry, stand: Callable[[Entry], InLine]) -> State | None:
+        """
+        Write the state after an attempt; one that goes again waits where it is found when it may.
+
+        ``stand`` says where in its sender's line it stands.
+        """
+        written = self._write(entry)
         if written is None:
             # The claim ran out and another instance took it over: its record stands, and ours is only told.
             log.error(
@@ -61,10 +90,46 @@ class Scribe:
                 extra={"event": Word.MAIL_IGNORED, "message_id": entry.id},
             )
             return None
-        if written.due_at is not None:
-            self.put_back(entry.id, written.due_at - self._clock())
+        if written.state in (State.DEFERRED, State.HELD):
+            self.park(written, stand)
         self._tell(written)
         return written.state
+
+    def first(self, entry: Entry, stand: Callable[[Entry], InLine]) -> bool:
+        """Write the entry of a message that goes to its sender's line at once; False when its id is taken."""
+        written = self._ledger.add(entry)
+        if written is None:
+            return False
+        self._room.join(stand(written))
+        self._tell(written)
+        return True
+
+    def park(self, entry: Entry, stand: Callable[[Entry], InLine]) -> None:
+        """Put what waits where it is found: at its time, or when its turn in the line comes."""
+        if entry.due_at is None:
+            self._room.join(stand(entry))
+        elif entry.due_at - self._clock() > SOON:
+            self._room.wait(due(entry))
+        else:
+            self.put_back(entry.id, entry.due_at - self._clock())
+
+    def _write(self, entry: Entry) -> Entry | None:
+        """Write what an attempt came to, however long storage is away: the server will not tell it twice."""
+        give_up_at = self._clock() + _STUBBORN_FOR
+        while True:
+            try:
+                return self._ledger.update(entry)
+            except StorageError as error:
+                if self._clock() >= give_up_at:
+                    raise
+                log.warning(
+                    "message %s is %s, and storage does not take it down: %s; trying on",
+                    entry.id,
+                    entry.state.value,
+                    error,
+                    extra={"event": Word.STORAGE_AWAY, "message_id": entry.id},
+                )
+                self._pause(_STUBBORN_PAUSE_SECONDS)
 
     def reject(
         self,

@@ -29,23 +29,32 @@ if TYPE_CHECKING:
     from shared.adapters.blob_container import BlobContainer
     from shared.adapters.entra import Entra
     from shared.adapters.key_vault import KeyVault
-    from shared.adapters.smtp_pool import SmtpPool
+    from shared.adapters.smtp_pool import Route, SmtpPool
     from shared.adapters.storage_account import Account
     from shared.adapters.storage_queue import StorageQueue
     from shared.adapters.table_client import Table
     from shared.adapters.table_consents import TableConsents
     from shared.adapters.table_ledger import TableLedger
+    from shared.adapters.table_waiting import TableWaiting
     from shared.composer import Composer
     from shared.core.oauth import AccessToken
     from shared.core.sender import Sender
     from shared.core.smtp import Envelope, Octets, Submission
+    from shared.courier import Courier
     from shared.grants import GrantKeeper
     from shared.herald import Herald
+    from shared.holds import Holds
+    from shared.pacer import Pacer
+    from shared.register import Register
+    from shared.scribe import ScribeTools
     from shared.settings import Settings
     from shared.workflows.consent import ConsentTools
     from shared.workflows.dead_letter import DeadLetterTools
     from shared.workflows.health import Health
+    from shared.workflows.release import ReleaseTools
     from shared.workflows.send import SendTools
+    from shared.workflows.senders import SendersTools
+    from shared.workflows.serve_line import ServeTools
     from shared.workflows.sweep import SweepTools
     from shared.workflows.upkeep import UpkeepTools
 
@@ -86,24 +95,67 @@ class Services:
         """Return what ``send`` needs."""
         from shared.workflows.send import SendTools  # noqa: PLC0415 - as above
 
-        settings = self.settings
         return self._once(
             "send_tools",
             lambda: SendTools(
                 ledger=self.ledger(),
-                outbox=self.outbox(),
-                events=self._herald(),
+                scribe=self._scribe_tools(),
                 payloads=self._container("mail-payloads"),
-                composer=self._composer(),
-                tokens=self.keeper(),
-                mailer=_PooledMailer(self._pool()),
-                senders=settings.senders,
-                services=settings.services,
-                consent_url=settings.consent_url,
+                pacer=self._pacer(),
+                holds=self.holds(),
+                courier=self._courier(),
+                senders=self.settings.senders,
                 clock=_now,
                 jitter=random.random,
                 mail_id=_mail_id,
             ),
+        )
+
+    def serve_tools(self) -> ServeTools:
+        """Return what ``serve_line`` needs."""
+        from shared.line import Lines  # noqa: PLC0415 - as above
+        from shared.workflows.serve_line import ServeTools  # noqa: PLC0415 - as above
+
+        return self._once(
+            "serve_tools",
+            lambda: ServeTools(
+                scribe=self._scribe_tools(),
+                payloads=self._container("mail-payloads"),
+                pacer=self._pacer(),
+                lines=Lines(self._waiting_room(), clock=_now),
+                holds=self.holds(),
+                courier=self._courier(),
+                senders=self.settings.senders,
+                clock=_now,
+                pause=time.sleep,
+            ),
+        )
+
+    def release_tools(self) -> ReleaseTools:
+        """Return what ``release`` needs."""
+        from shared.workflows.release import ReleaseTools  # noqa: PLC0415 - as above
+
+        return ReleaseTools(
+            room=self._waiting_room(),
+            outbox=self.outbox(),
+            register=self._register(),
+            holds=self.holds(),
+            prober=self._courier(),
+            places=self._pacer(),
+            senders=self.settings.senders,
+            clock=_now,
+        )
+
+    def senders_tools(self) -> SendersTools:
+        """Return what the routes of ``/senders`` need."""
+        from shared.workflows.senders import SendersTools  # noqa: PLC0415 - as above
+
+        return SendersTools(
+            register=self._register(),
+            room=self._waiting_room(),
+            holds=self.holds(),
+            senders=self.settings.senders,
+            clock=_now,
         )
 
     def upkeep_tools(self) -> UpkeepTools:
@@ -139,6 +191,7 @@ class Services:
             provider=self._provider,
             pending=self._consents(),
             grants=self._vault(),
+            holds=self.holds(),
             senders=settings.senders,
             redirect_uri=settings.redirect_uri,
             clock=_now,
@@ -188,6 +241,88 @@ class Services:
                 pause=time.sleep,
             ),
         )
+
+    def holds(self) -> Holds:
+        """Return what holds senders and lets them go on."""
+        from shared.holds import Holds  # noqa: PLC0415 - as above
+
+        return self._once(
+            "holds",
+            lambda: Holds(
+                self._register(),
+                room=self._waiting_room(),
+                outbox=self.outbox(),
+                events=self._herald(),
+                forget=self._pacer().forget,
+                clock=_now,
+            ),
+        )
+
+    def _scribe_tools(self) -> ScribeTools:
+        from shared.scribe import ScribeTools  # noqa: PLC0415 - as above
+
+        return self._once(
+            "scribe_tools",
+            lambda: ScribeTools(
+                ledger=self.ledger(),
+                room=self._waiting_room(),
+                outbox=self.outbox(),
+                events=self._herald(),
+                clock=_now,
+                pause=time.sleep,
+            ),
+        )
+
+    def _courier(self) -> Courier:
+        from shared.courier import Courier  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        return self._once(
+            "courier",
+            lambda: Courier(
+                composer=self._composer(),
+                tokens=self.keeper(),
+                mailer=_PooledMailer(self._pool()),
+                holds=self.holds(),
+                services=settings.services,
+                consent_url=settings.consent_url,
+                clock=_now,
+                jitter=random.random,
+            ),
+        )
+
+    def _register(self) -> Register:
+        from shared.adapters.table_senders import TABLE, TableSenders  # noqa: PLC0415 - as above
+        from shared.register import Register  # noqa: PLC0415 - as above
+
+        return self._once(
+            "register",
+            lambda: Register(TableSenders(self._table(TABLE)), pause=time.sleep, jitter=random.random),
+        )
+
+    def _waiting_room(self) -> TableWaiting:
+        from shared.adapters.table_waiting import TABLE, TableWaiting  # noqa: PLC0415 - as above
+
+        return self._once("waiting", lambda: TableWaiting(self._table(TABLE)))
+
+    def _pacer(self) -> Pacer:
+        from shared.pacer import Pacer  # noqa: PLC0415 - as above
+
+        pool = self._pool()
+
+        def make() -> Pacer:
+            pacer = Pacer(
+                self._register(),
+                holder=uuid.uuid4().hex[:12],
+                trim=pool.trim,
+                clock=_now,
+                most_served=app_settings.lines_at_a_time(),
+            )
+            # What is given back at once need not be waited for until its lease ends.
+            atexit.register(pacer.close)
+            return pacer
+
+        return self._once("pacer", make)
 
     def _consents(self) -> TableConsents:
         from shared.adapters.table_consents import TABLE, TableConsents  # noqa: PLC0415 - as above
@@ -313,13 +448,23 @@ class _PooledMailer:
         self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
     ) -> Submission:
         """Hand one message over on a session of this sender."""
-        from shared.adapters.smtp_pool import Route  # noqa: PLC0415 - as above
         from shared.core.xoauth2 import Credentials  # noqa: PLC0415 - as above
 
-        route = Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
         return self._pool.submit(
-            route, Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
+            self._route(sender), Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
         )
+
+    def knock(self, sender: Sender, token: AccessToken) -> Submission | None:
+        """Sign in and hand nothing over; returns how that failed, None where it did not."""
+        from shared.core.xoauth2 import Credentials  # noqa: PLC0415 - as above
+
+        return self._pool.knock(self._route(sender), Credentials(token.user, token.value))
+
+    @staticmethod
+    def _route(sender: Sender) -> Route:
+        from shared.adapters.smtp_pool import Route  # noqa: PLC0415 - as above
+
+        return Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
 
 
 def _now() -> datetime:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
 
 STORAGE = "AzureWebJobsStorage"
+# Messages that one instance of `send` works on: host.json's batchSize and newBatchThreshold together.
+_MOST_AT_ONCE = 24
 _LONGEST_DAYS = 3650
 # Azure allows 63 characters, and the host adds "-poison" to some.
 _QUEUE = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,54}[a-z0-9]")
@@ -39,6 +41,7 @@ class Bindings:
     outbox: str
     events: str
     upkeep_schedule: str
+    release_schedule: str
 
     @property
     def poison(self) -> str:
@@ -101,7 +104,22 @@ def bindings(environ: Mapping[str, str] | None = None) -> Bindings:
         outbox=environ.get("OUTBOX_QUEUE") or "outbox",
         events=environ.get("EVENTS_QUEUE") or "mail-events",
         upkeep_schedule=environ.get("UPKEEP_SCHEDULE") or "0 */15 * * * *",
+        release_schedule=environ.get("RELEASE_SCHEDULE") or "0 * * * * *",
     )
+
+
+def lines_at_a_time(environ: Mapping[str, str] | None = None) -> int:
+    """
+    Return how many senders' lines one process serves at a time: half of its threads.
+
+    Serving a line takes a thread for minutes, and the other half must be free for what comes in. The worker
+    has ``PYTHON_THREADPOOL_THREAD_COUNT`` threads (Azure Functions, "Improve throughput performance of Python
+    apps"), or Python's own number.
+    """
+    environ = os.environ if environ is None else environ
+    text = environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or ""
+    threads = int(text) if text.isdecimal() else min(32, (os.cpu_count() or 1) + 4)
+    return max(1, min(threads, _MOST_AT_ONCE) // 2)
 
 
 def load(environ: Mapping[str, str] | None = None, *, root: Path | None = None) -> Settings:

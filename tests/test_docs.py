@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,29 @@ import pytest
 from jinja2.filters import FILTERS
 
 from local.host.instance import KEY_SETTING
+from shared import holds as holding
 from shared import mail_config, settings
-from shared.core import events, intake, limits, message, sandbox
-from shared.core.delivery import MOST_ATTEMPTS, State, back_off, refusal
+from shared.adapters import table_consents, table_leases, table_ledger, table_senders, table_waiting
+from shared.core import delivery, events, holds, intake, limits, message, pacing, remedies, sandbox, waiting
+from shared.core.delivery import MOST_ATTEMPTS, Delivery, Doubt, State, Take, back_off, first_claim, refusal
+from shared.core.holds import Finding, Hold, Proof, SenderState
 from shared.core.message import Message
 from shared.core.oauth import Service
 from shared.core.remedies import CATALOGUE
 from shared.core.rendering import Template, render
+from shared.core.reply import judge_reply
 from shared.core.sender import Limits
+from shared.core.smtp import Phase, Reply
 from shared.errors import MessageError, SettingsError
+from shared.herald import Herald
 from shared.log_words import Word
+from shared.register import Register
+from shared.scribe import SOON
+from shared.workflows import senders
+from tests.twins import MemoryOutbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -34,6 +45,8 @@ SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 APPS = (ROOT / "docs" / "apps.md").read_text("utf-8")
 LOCAL = (ROOT / "docs" / "local.md").read_text("utf-8")
+ADMINISTRATORS = (ROOT / "docs" / "administrators.md").read_text("utf-8")
+HOST = json.loads((ROOT / "host.json").read_text("utf-8"))
 TEMPLATES = ROOT / "docs" / "examples" / "templates"
 EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text("utf-8"))
 
@@ -95,6 +108,7 @@ def settings_that_are_read() -> set[str]:
     for values in ({}, {"MAILBOX": "noreply@contoso.com"}):
         environ = Asked(values)
         settings.bindings(environ)
+        settings.lines_at_a_time(environ)
         with pytest.raises(SettingsError):
             settings.load(environ, root=ROOT)
         names |= environ.names
@@ -171,11 +185,9 @@ def test_the_limits_in_the_docs_have_the_defaults_of_the_code() -> None:
 
 
 def test_the_mail_toml_in_the_docs_can_be_read() -> None:
-    administrators = (ROOT / "docs" / "administrators.md").read_text("utf-8")
-    found = re.search(r"^```toml\n(.*?)^```$", administrators, re.DOTALL | re.MULTILINE)
-    assert found
+    (found,) = blocks(ADMINISTRATORS, "toml")
     problems: list[str] = []
-    mail = mail_config.read(tomllib.loads(found[1]), "mail.toml", problems)
+    mail = mail_config.read(tomllib.loads(found), "mail.toml", problems)
     assert problems == []
     assert isinstance(mail.services["microsoft"], Service)
     assert list(mail.senders) == ["noreply", "reports"]
@@ -335,13 +347,35 @@ def test_the_event_in_the_docs_is_one_that_is_told() -> None:
     assert data["reason"] == f"{remedy.cause}; {remedy.action}"
 
 
+def test_how_much_of_a_reply_an_event_has_is_in_the_docs() -> None:
+    source = (ROOT / "shared" / "core" / "events.py").read_text("utf-8")
+    octets = re.search(r"^_LONGEST_TEXT = ([\d_]+)$", source, re.MULTILINE)
+    assert octets
+    assert f"each cut after {int(octets[1]):,}\noctets" in section(APPS, "Events")
+
+
 def test_every_word_of_the_log_is_in_the_docs() -> None:
     assert sorted(Word) == sorted(listed(section(OPERATIONS, "Words in the log")))
 
 
-def test_every_state_is_in_the_docs() -> None:
-    states = section(OPERATIONS, "States")
-    assert [state.value for state in State if f"`{state.value}`" not in states] == []
+def test_every_word_that_is_a_warning_or_worse_says_what_to_do() -> None:
+    rows = re.findall(r"^\| `(\S+)` \| (\S[^|]*) \|", section(OPERATIONS, "Words in the log"), re.MULTILINE)
+    loud = [word for word, level in rows if level != "info"]
+    told = re.findall(r"^\| `(\S+)`", section(OPERATIONS, "When an alert says"), re.MULTILINE)
+    assert sorted(told) == sorted(loud)
+
+
+def test_every_state_is_in_the_docs_and_those_that_nothing_leads_to_are_named() -> None:
+    told = section(OPERATIONS, "States")
+    (elsewhere,) = re.findall(r"^The ledger also knows (.+); nothing in this version", told, re.MULTILINE)
+    named = [*listed(told), *re.findall(r"`(\w+)`", elsewhere)]
+    assert sorted(named) == sorted(state.value for state in State)
+
+
+def test_the_states_that_end_a_message_are_those_of_the_code() -> None:
+    ends = re.findall(r"^\| `(\w+)` \| .+ \| the end\b", section(OPERATIONS, "States"), re.MULTILINE)
+    elsewhere = {"expired", "cancelled"}
+    assert set(ends) | elsewhere == {state.value for state in State if state.is_settled}
 
 
 def test_the_back_off_in_the_docs_is_that_of_the_code() -> None:
@@ -364,11 +398,257 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def test_every_number_of_host_json_is_in_the_docs_with_its_reason() -> None:
-    host = json.loads((ROOT / "host.json").read_text("utf-8"))
+    host = json.loads(json.dumps(HOST))
     host["extensionBundle"] = host["extensionBundle"]["version"]
     host["logging"]["logLevel"] = host["logging"]["logLevel"]["default"]
-    rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| (?=\S)", OPERATIONS, re.MULTILINE)
+    told = section(OPERATIONS, "host.json, number by number")
+    rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| (?=\S)", told, re.MULTILINE)
     assert sorted(leaves(host)) == sorted(rows)
+
+
+def test_what_the_docs_reckon_from_host_json_is_right() -> None:
+    told = section(OPERATIONS, "host.json, number by number")
+    queues = HOST["extensions"]["queues"]
+    batch, threshold = queues["batchSize"], queues["newBatchThreshold"]
+    at_once = batch + threshold
+    assert f"{batch} + {threshold} = {at_once} messages at once" in told
+    (threads,) = re.findall(r"`PYTHON_THREADPOOL_THREAD_COUNT` = `(\d+)`", told)
+    assert EXAMPLE["Values"]["PYTHON_THREADPOOL_THREAD_COUNT"] == threads
+    assert int(threads) >= at_once
+    serving = settings.lines_at_a_time({"PYTHON_THREADPOOL_THREAD_COUNT": threads})
+    assert f"Half of the {at_once}, so {serving}, may serve lines" in told
+    hours, minutes, seconds = (int(part) for part in HOST["functionTimeout"].split(":"))
+    assert timedelta(hours=hours, minutes=minutes, seconds=seconds) == delivery.CLAIM_LEASE
+
+
+def functions() -> Iterator[tuple[str, str, str]]:
+    """Give name, kind of trigger and route of each function in function_app.py."""
+    for node in ast.parse((ROOT / "function_app.py").read_text("utf-8")).body:
+        for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            assert isinstance(call, ast.Call)
+            assert isinstance(call.func, ast.Attribute)
+            assert isinstance(node, ast.FunctionDef)
+            methods = [ast.literal_eval(each.value) for each in call.keywords if each.arg == "methods"]
+            route = f"{methods[0][0]} /api/{ast.literal_eval(call.args[0])}" if call.args else ""
+            yield node.name, call.func.attr, route
+
+
+def test_every_function_is_in_the_readme_with_its_route() -> None:
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.+?) \|", PAGES[0].read_text("utf-8"), re.MULTILINE)
+    told = [(name, trigger) for names, trigger in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted(name for name, _ in told) == sorted(name for name, _, _ in functions())
+    routes = [route for _, trigger in told for route in re.findall(r"`([A-Z]+ /\S+)`", trigger)]
+    assert set(routes) == {route for _, _, route in functions() if route}
+    timers = {name for name, trigger in told if trigger.startswith("timer")}
+    assert timers == {name for name, kind, _ in functions() if kind == "timer_trigger"}
+
+
+def test_every_address_of_the_app_in_the_docs_is_a_route_of_it() -> None:
+    known = {re.sub(r"{\w+}", "*", route.split()[1]) for _, _, route in functions() if route}
+    pages = "".join(page.read_text("utf-8") for page in PAGES)
+    for path in re.findall(r"mail\.contoso\.com(/api/[\w/.-]+)", pages):
+        parts = path.split("/")
+        assert {path, "/".join([*parts[:-1], "*"]), "/".join([*parts[:3], "*", *parts[4:]])} & known, path
+
+
+def test_every_table_and_its_keys_are_in_the_docs() -> None:
+    modules = (table_consents, table_leases, table_ledger, table_senders, table_waiting)
+    tables = {module.TABLE for module in modules}
+    assert {path.stem for path in (ROOT / "shared" / "adapters").glob("table_*.py")} - {"table_client"} == {
+        module.__name__.rpartition(".")[2] for module in modules
+    }
+    whole = chapter(OPERATIONS, "Queues, tables and containers")
+    assert set(re.findall(r"^\| table `(\w+)` \|", whole, re.MULTILINE)) == tables
+    keys = section(OPERATIONS, "Keys, and why they scale")
+    assert set(re.findall(r"^\| `(\w+)`", keys, re.MULTILINE)) == tables
+    assert f"`{waiting.line_of('<sender>')}`" in keys
+    assert f"`due-0` to `due-{waiting.DUE_SHARDS - 1}`" in keys
+
+
+def seconds_of(file: str, name: str) -> str:
+    """Return a duration that is a file's own."""
+    source = (ROOT / "shared" / file).read_text("utf-8")
+    found = re.search(rf"^{name}(?:: Final)? = timedelta\(seconds=(\d+)\)", source, re.MULTILINE)
+    assert found, f"{file} has no {name}"
+    return found[1]
+
+
+def test_the_limits_across_instances_in_the_docs_are_those_of_the_code() -> None:
+    told = chapter(OPERATIONS, "Limits across instances")
+    defaults = Limits()
+    assert (
+        f"any sixty seconds ({defaults.messages_per_minute}), its connections ({defaults.connections})"
+        in told
+    )
+    assert f"any 24 hours\n({defaults.recipients_per_day:,})" in told
+    assert f"a lease of {pacing.PLACE_LEASE.seconds} seconds" in told
+    assert f"within {pacing.PLACE_LEASE.seconds} seconds" in told
+    assert f"good for {pacing.AT_ONCE_FOR.seconds} seconds" in told
+    assert f"that {delivery.LOST_AFTER.seconds // 60} minutes have passed" in told
+    assert f"a lease's last {seconds_of('pacer.py', '_DROP_BEFORE')} seconds" in told
+    assert f"one that rests for {seconds_of('pacer.py', '_REST_WHEN_CROWDED')} seconds" in told
+    assert f"ends within {seconds_of('pacer.py', '_LONGEST_PROMISE')} seconds" in told
+    assert f"in their last {seconds_of('pacer.py', '_DROP_BEFORE')} seconds" in OPERATIONS
+
+
+def test_the_times_of_the_timer_and_of_an_outage_in_the_docs_are_those_of_the_code() -> None:
+    assert f"the next {SOON.seconds} seconds" in section(OPERATIONS, "The timer `release`")
+    probing = seconds_of("workflows/release.py", "_PROBE_FOR")
+    assert f"After {probing} seconds no more are begun" in section(OPERATIONS, "The timer `release`")
+    away = section(OPERATIONS, "When storage is away")
+    assert f"for {seconds_of('scribe.py', '_STUBBORN_FOR')} seconds" in away
+    assert f"the {delivery.LOST_AFTER.seconds // 60} minutes after which" in away
+
+
+def test_the_probes_in_the_docs_come_when_the_code_has_them() -> None:
+    now = datetime(2026, 11, 24, 7, 42, 16, tzinfo=UTC)
+    hold = holds.new_hold("mailbox-full", "", proof=Proof.MESSAGE, now=now)
+    waits = []
+    for _ in range(8):
+        assert hold.probe_at
+        waits.append((hold.probe_at - now).seconds // 60 or 60)
+        now = hold.probe_at
+        hold = hold.probed(now)
+    first, *middle = waits[:6]
+    assert waits[6:] == [60, 60]
+    *begin, last = (str(wait) for wait in middle)
+    told = section(OPERATIONS, "Probes")
+    assert (
+        f"probed {first} minute after it was held, then after another {', '.join(begin)} and {last}" in told
+    )
+
+
+def test_what_holds_an_address_alone_and_what_escalates_is_as_the_docs_say() -> None:
+    told = section(OPERATIONS, "Holds and pauses")
+    assert f"nothing else for {holds.ESCALATES_AFTER.seconds // 3600} hours" in told
+    assert f"a pause of {holds.TOKEN_PAUSE.seconds} seconds, and again" in told
+    assert (
+        judge_reply(Phase.MAIL, Reply(430, ("4.2.0 STOREDRV; mailbox logon failure",))).rule
+        in holds.ESCALATING
+    )
+    assert (
+        judge_reply(Phase.MAIL, Reply(451, ("4.7.0 Temporary server error. PRX5",))).rule in holds.ESCALATING
+    )
+
+
+def claimed(at: datetime) -> delivery.Entry:
+    return first_claim(
+        message_id="order-4711",
+        content_hash="",
+        sender="noreply",
+        delivery=Delivery("a", 1),
+        mail_id="",
+        metadata={},
+        now=at,
+    )
+
+
+def test_the_history_of_a_doubt_in_the_docs_is_what_the_ledger_has() -> None:
+    first = claimed(datetime(2026, 11, 24, 7, 41, 59, tzinfo=UTC))
+    (told,) = blocks(section(OPERATIONS, "Doubt"), "text")
+    begun, taken_over, _ = told.splitlines()
+    assert begun == f"{first.updated_at:%Y-%m-%d %H:%M:%S} {first.state.value} {first.attempt}"
+    again = Delivery("a", 2)
+    now = datetime(2026, 11, 24, 7, 52, 3, tzinfo=UTC)
+    decided = delivery.claim(first, delivery=again, content_hash="", now=now)
+    assert isinstance(decided, Take)
+    entry = decided.entry
+    assert taken_over == f"{now:%Y-%m-%d %H:%M:%S} {entry.state.value} {entry.attempt}  {entry.reason}"
+    held = delivery.claim(first, delivery=again, content_hash="", now=now, hold_on_doubt=True)
+    assert isinstance(held, Doubt)
+    assert held.entry.state is State.IN_DOUBT
+    lost, _, _ = CATALOGUE["in-doubt"].cause.partition(";")
+    assert f"*{lost}*" in section(OPERATIONS, "Doubt").replace("\n", " ")
+
+
+class OneState:
+    """The store of the register, for one sender."""
+
+    def __init__(self) -> None:
+        self.state = SenderState("noreply")
+
+    def load(self, sender: str) -> SenderState:
+        assert sender == self.state.sender
+        return self.state
+
+    def save(self, state: SenderState) -> SenderState:
+        self.state = state
+        return state
+
+    def all(self) -> list[SenderState]:
+        return [self.state]
+
+
+class OneInLine:
+    """A waiting room in which one message waits."""
+
+    def head(self, line: str, *, most: int) -> list[waiting.InLine]:
+        return [waiting.InLine(line, "", "order-4711", 1)][:most]
+
+    def move(self, line: str, into: str, *, most: int | None = None) -> int:
+        raise AssertionError(f"{most} of {line} are not to be moved into {into}")
+
+    join = leave = wait = due = forget = None
+
+
+def held_as_in_the_docs() -> tuple[OneState, MemoryOutbox, senders.SendersTools, Callable[[datetime], None]]:
+    """Hold the sender of administrators.md for what operations.md takes as its example."""
+    (table,) = blocks(ADMINISTRATORS, "toml")
+    mail = mail_config.read(tomllib.loads(table), "mail.toml", [])
+    sender = mail.senders["noreply"]
+    clock = [datetime(2026, 11, 24, 7, 42, 16, tzinfo=UTC)]
+    store, queue = OneState(), MemoryOutbox()
+    register = Register(store, pause=lambda _: None, jitter=lambda: 0)
+    room: Any = OneInLine()
+    tools = holding.Holds(
+        register,
+        room=room,
+        outbox=MemoryOutbox(),
+        events=Herald(queue, source="https://mail.contoso.com", opted_in=frozenset()),
+        forget=lambda _: None,
+        clock=lambda: clock[0],
+    )
+    refused = Reply(535, ("5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled",))
+    judgement = judge_reply(Phase.AUTH, refused)
+    reason = remedies.explain(
+        judgement.remedy, sender=sender, service=mail.services[sender.service], consent_url=""
+    )
+    tools.found(sender, Finding(judgement, Phase.AUTH, reason, sender.mailbox, clock[0]))
+    looking = senders.SendersTools(register, room, tools, {"noreply": sender}, lambda: clock[0])
+    return store, queue, looking, lambda now: clock.__setitem__(0, now)
+
+
+def test_the_event_of_a_held_sender_in_the_docs_is_one_that_is_told() -> None:
+    _, queue, _, _ = held_as_in_the_docs()
+    (told,) = blocks(section(OPERATIONS, "What is told of senders"), "json")
+    assert [json.loads(put.text) for put in queue.puts] == [json.loads(told)]
+    kinds = {holding.HELD, holding.RESUMED, holding.CONSENT_REQUIRED}
+    assert set(listed(section(OPERATIONS, "What is told of senders"))) == kinds
+
+
+def test_the_senders_in_the_docs_are_as_they_are_shown() -> None:
+    store, _, looking, pass_to = held_as_in_the_docs()
+    state, held = store.state, store.state.hold
+    assert isinstance(held, Hold)
+    store.state = replace(
+        state,
+        hold=held.probed(datetime(2026, 11, 24, 7, 43, 20, tzinfo=UTC)),
+        line=True,
+        last_mail_at=datetime(2026, 11, 24, 7, 42, 14, tzinfo=UTC),
+        pace=pacing.Pace(recipients=(pacing.Sent(datetime(2026, 11, 24, 7, 45, tzinfo=UTC), 412),)),
+    )
+    pass_to(datetime(2026, 11, 24, 7, 44, 31, tzinfo=UTC))
+    (told,) = blocks(section(OPERATIONS, "How every sender stands"), "json")
+    assert {"senders": senders.show_all(looking)} == json.loads(told)
+
+
+def test_every_benchmark_is_in_the_docs_with_options_that_it_has() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| `(.+)` \|$", section(LOCAL, "Benchmarks"), re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
+    for name, options in rows:
+        source = (ROOT / "benchmarks" / f"{name}.py").read_text("utf-8")
+        known = set(re.findall(r'"(--[\w-]+)"', source))
+        assert set(re.findall(r"--[\w-]+", options)) <= known, name
 
 
 def test_every_control_instruction_is_in_the_docs() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shared.adapters.table_ledger import Change
 from shared.core import events
 from shared.core.delivery import State
+from shared.core.holds import SenderState
 from shared.core.oauth import (
     PROFILE_SCOPE,
     SMTP_SCOPE,
@@ -28,16 +29,18 @@ from shared.core.oauth import (
     RefreshOutcome,
 )
 from shared.core.smtp import Envelope, Phase, Reply, Submission
+from shared.core.waiting import DUE_SHARDS, due_key
 from shared.errors import PayloadError
 from shared.grants import Renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from shared.core.delivery import Entry
     from shared.core.rendering import Template
     from shared.core.sender import Sender
     from shared.core.smtp import Octets
+    from shared.core.waiting import Due, InLine
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -154,6 +157,8 @@ class Put:
 # XML 1.0 §2.2: what a queue message cannot hold, and 64 KiB of it at most.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LARGEST_MESSAGE_BYTES = 65_536
+# Small, so that a few messages make several pages.
+_DUE_AT_A_TIME = 2
 
 
 class MemoryOutbox:
@@ -168,6 +173,10 @@ class MemoryOutbox:
         assert not _NOT_IN_XML.search(text)
         assert len(text.encode()) <= _LARGEST_MESSAGE_BYTES
         self.puts.append(Put(text, delay))
+
+    def put_all(self, texts: Iterable[tuple[str, timedelta]]) -> None:
+        for text, delay in texts:
+            self.put(text, delay=delay)
 
 
 class MemoryLetters:
@@ -231,16 +240,31 @@ class MemoryTemplates:
         return self.templates.get((name, language or "default"), default)
 
 
+@dataclass(frozen=True)
+class OfSender:
+    """One event about a sender as it was told."""
+
+    kind: str
+    sender: str
+    data: Mapping[str, Any]
+    at: datetime
+
+
 class MemoryEvents:
     """Those who listen: every entry as it was told; ``before`` is called before each, and may raise."""
 
     def __init__(self) -> None:
         self.told: list[Entry] = []
+        self.of_senders: list[OfSender] = []
         self.before: Callable[[str], object] = lambda _: None
 
     def tell(self, entry: Entry) -> None:
         self.before("tell")
         self.told.append(entry)
+
+    def tell_of_sender(self, kind: str, sender: str, data: Mapping[str, Any], *, at: datetime) -> None:
+        self.before("tell_of_sender")
+        self.of_senders.append(OfSender(kind, sender, data, at))
 
     @property
     def states(self) -> list[tuple[str, State]]:
@@ -251,6 +275,111 @@ class MemoryEvents:
         """Return the id of each event that was told, as a reader gets it."""
         found = [events.of_message(entry, source="https://mail.contoso.com") for entry in self.told]
         return [json.loads(event)["id"] for event in found if event is not None]
+
+
+class MemorySenders:
+    """The states of senders; ``before`` and ``after`` are called with each write's name, and may raise."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, SenderState] = {}
+        self._lock = threading.Lock()
+        self._versions = 0
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
+
+    def load(self, sender: str) -> SenderState:
+        with self._lock:
+            return self._states.get(sender, SenderState(sender))
+
+    def all(self) -> list[SenderState]:
+        with self._lock:
+            return [self._states[name] for name in sorted(self._states)]
+
+    def save(self, state: SenderState) -> SenderState | None:
+        self.before("save")
+        with self._lock:
+            known = self._states.get(state.sender)
+            written = None
+            if state.version == (known.version if known else ""):
+                self._versions += 1
+                written = replace(state, version=f"version-{self._versions}")
+                self._states[state.sender] = written
+        self.after("save")
+        return written
+
+
+class MemoryWaiting:
+    """The waiting room; ``before`` and ``after`` are called with the name of each write, and may raise."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, dict[str, InLine]] = {}
+        self._dues: dict[str, dict[str, Due]] = {}
+        self._lock = threading.Lock()
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
+
+    def join(self, place: InLine) -> None:
+        self.before("join")
+        with self._lock:
+            self._lines.setdefault(place.line, {})[place.key] = place
+        self.after("join")
+
+    def head(self, line: str, *, most: int) -> list[InLine]:
+        with self._lock:
+            rows = self._lines.get(line, {})
+            return [rows[key] for key in sorted(rows)[:most]]
+
+    def leave(self, places: Sequence[InLine]) -> None:
+        assert len({place.line for place in places}) <= 1
+        self.before("leave")
+        with self._lock:
+            for place in places:
+                self._lines.get(place.line, {}).pop(place.key, None)
+        self.after("leave")
+
+    def move(self, line: str, into: str, *, most: int | None = None) -> int:
+        places = self.head(line, most=1_000_000 if most is None else most)
+        for place in places:
+            self.join(replace(place, line=into))
+            self.leave([place])
+        return len(places)
+
+    def wait(self, due: Due) -> None:
+        self.before("wait")
+        with self._lock:
+            self._dues.setdefault(due.shard, {})[due.key] = due
+        self.after("wait")
+
+    def due(self, until: datetime) -> Iterator[list[Due]]:
+        for number in range(DUE_SHARDS):
+            shard = f"due-{number}"
+            while page := self._due(shard, until):
+                yield page
+                if not set(self._due(shard, until)) - set(page):
+                    break
+
+    def _due(self, shard: str, until: datetime) -> list[Due]:
+        with self._lock:
+            rows = self._dues.get(shard, {})
+            return [rows[key] for key in sorted(rows) if key < due_key(until)][:_DUE_AT_A_TIME]
+
+    def forget(self, dues: Sequence[Due]) -> None:
+        assert len({due.shard for due in dues}) <= 1
+        self.before("forget")
+        with self._lock:
+            for due in dues:
+                self._dues.get(due.shard, {}).pop(due.key, None)
+        self.after("forget")
+
+    def ids_in(self, line: str) -> list[str]:
+        """Return the ids of the messages in a line, in their order."""
+        return [place.message_id for place in self.head(line, most=1_000)]
+
+    def dues(self) -> list[Due]:
+        """Return everything that waits for a time, by that time."""
+        with self._lock:
+            found = [due for rows in self._dues.values() for due in rows.values()]
+        return sorted(found, key=lambda due: due.at)
 
 
 class MemoryLeases:
@@ -346,11 +475,17 @@ ACCEPTED = Submission(Phase.DONE, Reply(250, ("2.0.0 OK <1@contoso.com> [Hostnam
 
 
 class ScriptedMailer:
-    """Answers as the script says, and with yes when it has ended; what is an exception is raised."""
+    """
+    Answers as the script says, and with yes when it has ended; what is an exception is raised.
+
+    ``doors`` says how signing in fails, one for each time; it works when that has ended.
+    """
 
     def __init__(self, *script: Submission | BaseException) -> None:
         self.script: list[Submission | BaseException] = list(script)
         self.submitted: list[Submitted] = []
+        self.doors: list[Submission] = []
+        self.knocked: list[tuple[str, AccessToken]] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
     def submit(
@@ -364,6 +499,10 @@ class ScriptedMailer:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def knock(self, sender: Sender, token: AccessToken) -> Submission | None:
+        self.knocked.append((sender.name, token))
+        return self.doors.pop(0) if self.doors else None
 
 
 class ScriptedTokens:

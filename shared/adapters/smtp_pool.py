@@ -158,27 +158,37 @@ class SmtpPool:
             used = self._over_open_session(place, envelope, mime, smtputf8=smtputf8)
             if used is not None:
                 return used
-            session = SmtpSession.open(
-                route.host,
-                route.port,
-                credentials,
-                context=self._verifying(),
-                ehlo_name=self._ehlo_name,
-                timeouts=self._timeouts,
-            )
+            session = self._open(place, route, credentials, identity)
             if isinstance(session, Submission):
                 return session
-            now = self._clock()
-            place.rest = Resting(session, identity, opened_at=now, idle_since=now)
             return session.submit(envelope, mime, smtputf8=smtputf8)
 
-    def close_idle(self, key: str) -> None:
-        """Close this sender's idle sessions, for instance where another process needs its connections."""
+    def knock(self, route: Route, credentials: Credentials) -> Submission | None:
+        """Open a session of this sender and keep it; returns how that failed, None where it did not."""
+        identity = (route.host, route.port, credentials.user)
+        with self._place(route, identity) as place:
+            if isinstance(place, Submission):
+                return place
+            if place.rest is not None:
+                # One that was opened before proves nothing about now.
+                place.rest.session.close()
+                place.rest = None
+            session = self._open(place, route, credentials, identity)
+            return session if isinstance(session, Submission) else None
+
+    def trim(self, key: str, connections: int) -> None:
+        """Close this sender's idle sessions until no more than so many connections are open."""
         with self._changed:
             shelf = self._shelves.get(key, _Shelf())
-            idle, shelf.idle = shelf.idle, ()
+            kept = max(0, connections - shelf.busy)
+            resting = sorted(shelf.idle, key=lambda rest: rest.idle_since, reverse=True)
+            shelf.idle, too_many = tuple(resting[:kept]), resting[kept:]
             self._changed.notify_all()
-        _close(idle)
+        _close(too_many)
+
+    def close_idle(self, key: str) -> None:
+        """Close this sender's idle sessions."""
+        self.trim(key, 0)
 
     def close(self) -> None:
         """Say QUIT to every idle session and refuse what comes later; busy ones close when they are done."""
@@ -243,7 +253,8 @@ class SmtpPool:
         if place.rest is None:
             return None
         session = place.rest.session
-        if session.check() if place.check else session.quiet():
+        # Without a check it is asked whether it is quiet, which is the first thing that `submit` does.
+        if not place.check or session.check():
             submission = session.submit(envelope, mime, smtputf8=smtputf8)
             died_before = not session.usable and submission.phase is Phase.MAIL
             if not died_before or judge(submission).verdict is not Verdict.DEFER:
@@ -252,6 +263,24 @@ class SmtpPool:
         session.discard()
         place.rest = None
         return None
+
+    def _open(
+        self, place: _Place, route: Route, credentials: Credentials, identity: tuple[str, int, str]
+    ) -> SmtpSession | Submission:
+        """Open a session in this place, or say how that failed."""
+        session = SmtpSession.open(
+            route.host,
+            route.port,
+            credentials,
+            context=self._verifying(),
+            ehlo_name=self._ehlo_name,
+            timeouts=self._timeouts,
+        )
+        if isinstance(session, Submission):
+            return session
+        now = self._clock()
+        place.rest = Resting(session, identity, opened_at=now, idle_since=now)
+        return session
 
     def _verifying(self) -> ssl.SSLContext:
         with self._changed:

@@ -165,7 +165,7 @@ class SmtpSession:
             submission = self._cut_short(answers, error)
         if self.usable:
             self.phase = Phase.READY
-        return replace(submission, refused=answers.refused)
+        return replace(submission, refused=answers.refused) if answers.refused else submission
 
     def check(self) -> bool:
         """Ask the server whether it is still there (NOOP)."""

@@ -17,6 +17,7 @@ from shared.core.smtp import ProtocolError, Reply, ReplyParser
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 # Bytes read at a time: the most that one TLS record holds.
 _READ_BYTES: Final = 16 * 1024
@@ -44,6 +45,8 @@ class Wire:
         self._poll = select.poll()
         self._parser = ReplyParser()
         self._replies: deque[Reply] = deque()
+        # What TLS has read from the kernel and not handed out, which poll cannot see; without TLS nothing.
+        self._held_back: Callable[[], int] = lambda: 0
         sock.setblocking(False)
         self._poll.register(sock, 0)
 
@@ -77,14 +80,21 @@ class Wire:
     def reply(self, timeout: float) -> Reply:
         """Wait for the next reply, at most so many seconds for all of it."""
         deadline = time.monotonic() + timeout
+        events = select.POLLIN
         while not self._replies:
-            if events := self._take_in():
+            self._parser.feed(b"")  # raises what stood behind the replies that it gave last
+            # First wait, then read: what was asked a moment ago is not answered yet, and a read that finds
+            # nothing costs an exception.
+            if not self._held_back():
                 self._wait(events, deadline, timeout)
+            events = self._take_in() or select.POLLIN
         return self._replies.popleft()
 
     def arrived(self) -> Reply | None:
         """Look whether a reply is already here, without waiting."""
-        while not self._replies and not self._take_in():
+        if not self._replies:
+            self._parser.feed(b"")  # as above
+        while not self._replies and self._readable() and not self._take_in():
             pass
         return self._replies.popleft() if self._replies else None
 
@@ -93,7 +103,7 @@ class Wire:
         if self._replies or self._parser.pending:
             return False
         try:
-            return self._take_in() != 0
+            return not self._readable() or self._take_in() != 0
         except (LostError, ProtocolError):
             return False
 
@@ -111,13 +121,14 @@ class Wire:
         try:
             # wrap_socket forgets to close a socket that was reset before it began (seen in CPython 3.11).
             self._sock.getpeername()
-            self._sock = context.wrap_socket(self._sock, server_hostname=host)
+            secured = context.wrap_socket(self._sock, server_hostname=host)
         except ssl.SSLCertVerificationError:
             raise
         except TimeoutError as error:
             raise LostError(f"no TLS handshake within {timeout:g} s") from error
         except (OSError, ValueError) as error:
             raise LostError(f"TLS handshake failed: {why(error)}") from error
+        self._sock, self._held_back = secured, secured.pending
         self._sock.setblocking(False)
         self._poll.register(self._sock, 0)
 
@@ -129,6 +140,16 @@ class Wire:
     def close(self) -> None:
         """Close the connection, saying nothing."""
         self._sock.close()
+
+    def _readable(self) -> bool:
+        """Tell whether a read could find something; the end of the connection is something too."""
+        if self._held_back():
+            return True
+        try:
+            self._poll.modify(self._sock, select.POLLIN)
+        except (OSError, ValueError):
+            return True  # lost in the handshake; the read says so
+        return bool(self._poll.poll(0))
 
     def _take_in(self) -> int:
         """Read once; 0 where something came, else the event that reading waits for."""

@@ -7,6 +7,7 @@ The output binding of Azure Functions cannot delay a message, so this speaks to 
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,13 @@ from azure.storage.queue import QueueClient
 from shared.adapters.storage_account import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shared.adapters.storage_account import Account
 
 _NEVER = -1  # the service's word for a message that does not expire; its default is 7 days
 _LONGEST_DELAY = timedelta(days=7)  # the service's limit for an invisible message
+_AT_A_TIME = 10  # requests: as many connections as the SDK keeps open
 
 
 class StorageQueue:
@@ -43,6 +47,12 @@ class StorageQueue:
         except ResourceNotFoundError:
             self.create()
             self._client.send_message(text, visibility_timeout=seconds, time_to_live=_NEVER)
+
+    def put_all(self, texts: Iterable[tuple[str, timedelta]]) -> None:
+        """Put each text on the queue, visible after its delay; several at a time, for each is a request."""
+        with ThreadPoolExecutor(_AT_A_TIME) as at_a_time:
+            for done in [at_a_time.submit(self.put, text, delay=delay) for text, delay in texts]:
+                done.result()
 
     def create(self) -> None:
         """Make the queue; harmless when it is there."""

@@ -7,11 +7,13 @@ service's refusals means.
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
+    AzureError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
@@ -19,12 +21,30 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
+from shared.errors import StorageError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from shared.adapters.storage_account import Account
 
 Entity = dict[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _or_away(call: Callable[P, R]) -> Callable[P, R]:
+    """Let what the service says that nothing here expects be a ``StorageError``."""
+
+    @functools.wraps(call)
+    def calling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except AzureError as error:
+            said = str(getattr(error, "message", "") or error).splitlines()
+            raise StorageError(f"the table service: {said[0] if said else type(error).__name__}") from error
+
+    return calling
 
 
 class Table:
@@ -33,6 +53,7 @@ class Table:
     def __init__(self, name: str, account: Account) -> None:
         self._client = account.client(TableClient, name)
 
+    @_or_away
     def get(self, partition: str, row: str) -> Entity | None:
         """Return an entity with its ETag under ``etag``, or None."""
         try:
@@ -41,6 +62,7 @@ class Table:
             return None
         return {**found, "etag": found.metadata["etag"]}
 
+    @_or_away
     def write(
         self, operations: Sequence[tuple[str, Entity] | tuple[str, Entity, Mapping[str, Any]]]
     ) -> str | None:
@@ -64,6 +86,7 @@ class Table:
             return self.write(operations)
         return str(results[0].get("etag", ""))  # a delete has none
 
+    @_or_away
     def insert(self, entity: Entity) -> str | None:
         """Insert an entity; returns its ETag, or None when it exists already."""
         try:
@@ -74,6 +97,7 @@ class Table:
             self.create()
             return self.insert(entity)
 
+    @_or_away
     def replace(self, entity: Entity, *, etag: str) -> str | None:
         """
         Replace an entity that still has ``etag``.
@@ -88,6 +112,7 @@ class Table:
             return None
         return str(done["etag"])
 
+    @_or_away
     def upsert(self, entity: Entity) -> None:
         """Write an entity whatever stood there."""
         try:
@@ -96,6 +121,7 @@ class Table:
             self.create()
             self._client.upsert_entity(entity, UpdateMode.REPLACE)
 
+    @_or_away
     def delete(self, partition: str, row: str, *, etag: str) -> bool:
         """Remove an entity that still has ``etag``; False when somebody changed it. What is gone is gone."""
         entity = {"PartitionKey": partition, "RowKey": row}
@@ -105,6 +131,12 @@ class Table:
             return False
         return True
 
+    @_or_away
+    def remove(self, partition: str, row: str) -> None:
+        """Remove an entity whatever its version; harmless when it is gone."""
+        self._client.delete_entity(partition, row)
+
+    @_or_away
     def query(self, filter_: str, parameters: Mapping[str, Any]) -> list[Entity]:
         """
         Return the entities that match an OData filter, each with its ETag under ``etag``.
@@ -117,15 +149,25 @@ class Table:
         except ResourceNotFoundError:
             return []
 
+    @_or_away
     def page(
-        self, filter_: str, parameters: Mapping[str, Any], *, select: Sequence[str], token: str
+        self,
+        filter_: str,
+        parameters: Mapping[str, Any],
+        *,
+        token: str,
+        select: Sequence[str] = (),
+        limit: int | None = None,
     ) -> tuple[list[Entity], str]:
         """
         Return one page of what matches, and the token of the next; "" at the end.
 
-        A page is what the service looked through in one request (1,000 entities at most), so it may be empty.
+        A page is what the service looked through in one request (``limit`` or 1,000 entities at most), so it
+        may be empty.
         """
-        found = self._client.query_entities(filter_, parameters=dict(parameters), select=list(select))
+        found = self._client.query_entities(
+            filter_, parameters=dict(parameters), select=list(select) or None, results_per_page=limit
+        )
         pages: Any = found.by_page(continuation_token=json.loads(token) if token else None)
         try:
             entities = [dict(entity) for entity in next(pages)]
@@ -134,6 +176,7 @@ class Table:
         following = pages.continuation_token
         return entities, json.dumps(following) if following else ""
 
+    @_or_away
     def create(self) -> None:
         """Make the table; harmless when it is there."""
         try:

@@ -166,6 +166,7 @@ def _entity(entry: Entry) -> Entity:
     if entry.claimed_by:
         entity["claimed_by"] = entry.claimed_by.queue_id
         entity["claimed_at_dequeue"] = entry.claimed_by.dequeue_count
+        entity["claim_holder"] = entry.claimed_by.holder
     return entity
 
 
@@ -185,7 +186,11 @@ def _entry(entity: Entity) -> Entry:
         date=_optional_moment(entity.get("date")),
         due_at=_optional_moment(entity.get("due_at")),
         lease_until=_optional_moment(entity.get("lease_until")),
-        claimed_by=Delivery(claimed_by, entity["claimed_at_dequeue"]) if claimed_by else None,
+        claimed_by=(
+            Delivery(claimed_by, entity["claimed_at_dequeue"], entity.get("claim_holder", ""))
+            if claimed_by
+            else None
+        ),
         reply=entity["reply"],
         reason=entity["reason"],
         body=bytes(entity["body"]),

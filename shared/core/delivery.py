@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from shared.core.reply import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from shared.core.reply import Judgement
@@ -91,21 +91,28 @@ BACK_OFF_GROWTH = 4
 LONGEST_BACK_OFF = timedelta(hours=2)
 JITTER = 0.2  # of the delay, each way: instances that failed together must not come back together
 
-# How long a message waits that nothing is wrong with: short at first, because a person may be about to mend
-# it.
+# How long a message waits that nothing is wrong with (its file could not be read, its sender is not in
+# mail.toml): short at first, because that may be mended within seconds.
 FIRST_WAIT = timedelta(seconds=5)
-LONGEST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(minutes=15)
 
 # Longer than any attempt: nothing runs longer than the host's functionTimeout of 30 minutes.
 CLAIM_LEASE = timedelta(minutes=30)
+# An instance whose storage is away tries for less than this to write down what came of a message.
+LOST_AFTER = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One time that the queue handed a message over."""
+    """
+    One time that a message was handed over: by the queue, or, where ``holder`` is named, from its line.
+
+    ``holder`` is the instance that serves the line.
+    """
 
     queue_id: str
     dequeue_count: int
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,13 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """It may have been accepted, and ``on_doubt`` says to hold it: write ``entry``."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class LookAgain:
     """Leave it and look again after ``delay``."""
 
@@ -182,47 +196,72 @@ class OtherContent:
 
 
 def claim(
-    entry: Entry, *, delivery: Delivery, content_hash: str, now: datetime
-) -> Take | LookAgain | Ignore | OtherContent:
-    """Decide what a delivery may do with a message that the ledger knows already."""
+    entry: Entry,
+    *,
+    delivery: Delivery,
+    content_hash: str,
+    now: datetime,
+    hold_on_doubt: bool = False,
+    alive: Collection[str] = (),
+) -> Take | Doubt | LookAgain | Ignore | OtherContent:
+    """
+    Decide what a delivery may do with a message that the ledger knows already.
+
+    ``alive`` are the instances that are known to live; who serves a line knows them.
+    """
     if entry.content_hash != content_hash:
         return OtherContent(f"id: {entry.id} was used before for a message with other content; use a new id")
     if entry.state.is_settled:
         return Ignore(f"it is {entry.state.value} already")
     if entry.state is State.SENDING:
-        return _claim_again(entry, delivery, now)
+        return _claim_again(entry, delivery, now, hold_on_doubt=hold_on_doubt, alive=alive)
     if entry.due_at and entry.due_at > now:
         return LookAgain(entry.due_at - now, f"it is {entry.state.value} and not due yet")
-    return Take(entry.evolve(State.SENDING, now=now, **_lease(delivery, now)))
+    return Take(entry.evolve(State.SENDING, now=now, **_lease(entry, delivery, now)))
 
 
-def _claim_again(entry: Entry, delivery: Delivery, now: datetime) -> Take | Ignore:
+_CRASHED = "the instance that was sending it ended before it could say what came of it"
+
+
+def _claim_again(
+    entry: Entry, delivery: Delivery, now: datetime, *, hold_on_doubt: bool, alive: Collection[str]
+) -> Take | Doubt | Ignore:
     """Take over from an instance that died, and from no other."""
-    before = entry.claimed_by
-    # The queue hides a message while its function runs and shows it again only when the instance is gone, so
-    # a second delivery of the very queue message that holds the claim proves that the first has ended.
-    redelivered = (
-        before is not None
-        and before.queue_id == delivery.queue_id
-        and before.dequeue_count < delivery.dequeue_count
-    )
-    if not redelivered and entry.lease_until and entry.lease_until > now:
-        # The queue message that holds the claim stays on the queue until it is done, so it needs no help from
-        # this one.
+    if not _has_died(entry, delivery, now, alive) and entry.lease_until and entry.lease_until > now:
+        # What holds the claim stays on the queue, or in the line, until it is done, so it needs no help from
+        # this delivery.
         return Ignore("another delivery of it is being sent")
+    if hold_on_doubt:
+        counted = replace(entry, attempts=entry.attempts + 1, reason=f"{_CRASHED}; it may have been accepted")
+        return Doubt(_settled(counted, State.IN_DOUBT, now=now))
     return Take(
         entry.evolve(
             State.SENDING,
             now=now,
             attempts=entry.attempts + 1,
-            **_lease(delivery, now)
-            | {"reason": "the instance that was sending it ended before it could say what came of it"},
+            **_lease(entry, delivery, now) | {"reason": _CRASHED},
         )
     )
 
 
-def _lease(delivery: Delivery, now: datetime) -> dict[str, Any]:
+def _has_died(entry: Entry, delivery: Delivery, now: datetime, alive: Collection[str]) -> bool:
+    """Whether the instance that holds the claim is known to be gone."""
+    before = entry.claimed_by
+    if before is None:
+        return False
+    if before.holder:
+        # Its leases have ended, and so long ago that one whose storage was away would have come back.
+        gone = before.holder not in alive and now - entry.updated_at >= LOST_AFTER
+        # Its own claim comes back to an instance that could not write down what came of it.
+        return bool(delivery.holder) and (before.holder == delivery.holder or gone)
+    # The queue hides a message while its function runs and shows it again only when the instance is gone, so
+    # a second delivery of the very queue message that holds the claim proves that the first has ended.
+    return before.queue_id == delivery.queue_id and before.dequeue_count < delivery.dequeue_count
+
+
+def _lease(entry: Entry, delivery: Delivery, now: datetime) -> dict[str, Any]:
     return {
+        "date": entry.date or now.replace(microsecond=0),
         "claimed_by": delivery,
         "lease_until": now + CLAIM_LEASE,
         "due_at": None,
@@ -258,6 +297,61 @@ def first_claim(
         date=now.replace(microsecond=0),
         lease_until=now + CLAIM_LEASE,
         claimed_by=delivery,
+    )
+
+
+def first_in_line(
+    *,
+    message_id: str,
+    content_hash: str,
+    sender: str,
+    mail_id: str,
+    metadata: Mapping[str, str],
+    now: datetime,
+    body: bytes,
+    reason: str,
+    held: bool,
+) -> Entry:
+    """
+    Return the entry of a message that the ledger has not seen and that may not go just now.
+
+    It waits in its sender's line, and is held where the sender is.
+    """
+    return Entry(
+        id=message_id,
+        state=State.HELD if held else State.DEFERRED,
+        content_hash=content_hash,
+        created_at=now,
+        updated_at=now,
+        sender=sender,
+        message_id=mail_id,
+        metadata=metadata,
+        body=body,
+        reason=reason,
+    )
+
+
+def in_line(
+    entry: Entry, *, now: datetime, body: bytes, reason: str, held: bool, attempts: int | None = None
+) -> Entry:
+    """
+    Return the entry waiting in its sender's line; the very same where it does already.
+
+    ``attempts`` is how many there have been, where that is not what the entry says.
+    """
+    state = State.HELD if held else State.DEFERRED
+    attempts = entry.attempts if attempts is None else attempts
+    if entry.state is state and entry.due_at is None and entry.attempts == attempts:
+        return entry
+    return entry.evolve(
+        state,
+        now=now,
+        lease_until=None,
+        claimed_by=None,
+        due_at=None,
+        body=body,
+        reason=reason,
+        attempts=attempts,
     )
 
 
@@ -298,24 +392,15 @@ def _spread(jitter: float) -> float:
 
 
 def wait(waits: int, *, jitter: float) -> timedelta:
-    """Return how long to wait for something that is not the message's fault: 5 s, doubling to a minute."""
+    """Return how long to wait for something that is not the message's fault: 5 s, doubling to 15 minutes."""
     delay: timedelta = min(FIRST_WAIT * 2 ** min(waits, 10), LONGEST_WAIT)
     return delay * _spread(jitter)
-
-
-# Exchange counts messages by the minute, and a person seldom mends a mailbox faster than that.
-_WAIT_FOR = {
-    Verdict.THROTTLE: timedelta(seconds=45),
-    Verdict.HOLD: timedelta(minutes=1),
-    # Both tokens were refused: a person's business, as on HOLD.
-    Verdict.REAUTHENTICATE: timedelta(minutes=1),
-}
 
 
 def reason(submission: Submission, explained: str) -> str:
     """Return why an attempt ended as it did: what the network did, what it means, what the server added."""
     if submission.accepted:
-        return "; ".join(f"recipient refused: {reply.text}" for reply in submission.refused.values())
+        return "; ".join(f"{who} was refused: {reply.text}" for who, reply in submission.refused.items())
     said = f"{submission.problem}; {explained}" if submission.problem else explained
     return f"{said}; the server adds {submission.challenge}" if submission.challenge else said
 
@@ -331,11 +416,15 @@ def after(
     jitter: float,
     body: bytes,
 ) -> Entry:
-    """Return the entry after an attempt: settled, or deferred until it goes again, with ``body`` kept."""
+    """
+    Return the entry after an attempt: settled, deferred until it goes again, or in its sender's line.
+
+    ``body`` is kept with what waits. In line is what has no ``due_at``.
+    """
     verdict = judgement.verdict
     if verdict is Verdict.THROTTLE or verdict is Verdict.HOLD or verdict is Verdict.REAUTHENTICATE:
-        delay = _WAIT_FOR[verdict] * (1 + JITTER * jitter)
-        return waiting(entry, reply=reply, reason=reason, now=now, jitter=jitter, body=body, delay=delay)
+        held = verdict is not Verdict.THROTTLE  # both tokens refused: a person's business, as on HOLD
+        return in_line(replace(entry, reply=reply), now=now, body=body, reason=reason, held=held)
     entry = replace(entry, attempts=entry.attempt, reply=reply, reason=reason)
     if verdict is Verdict.ACCEPTED:
         return _settled(entry, State.ACCEPTED, now=now)
@@ -362,14 +451,10 @@ def waiting(
     now: datetime,
     jitter: float,
     body: bytes,
-    reply: str = "",
-    delay: timedelta | None = None,
 ) -> Entry:
     """Return the entry deferred without an attempt counted: nothing is wrong with the message."""
-    due_at = now + (delay or wait(entry.waits, jitter=jitter))
-    return _deferred(
-        entry, now=now, waits=entry.waits + 1, reply=reply, reason=reason, due_at=due_at, body=body
-    )
+    due_at = now + wait(entry.waits, jitter=jitter)
+    return _deferred(entry, now=now, waits=entry.waits + 1, reply="", reason=reason, due_at=due_at, body=body)
 
 
 def _settled(entry: Entry, state: State, *, now: datetime, **changes: Any) -> Entry:

@@ -60,6 +60,14 @@ def of_message(entry: Entry, *, source: str) -> str | None:
     )
 
 
+def of_sender(kind: str, sender: str, data: Mapping[str, Any], *, source: str, at: datetime) -> str:
+    """Return an event about a sender as JSON; ``data`` is what is to be known beside its name."""
+    shown = {"sender": sender} | {
+        name: _cut(value) if isinstance(value, str) else value for name, value in data.items()
+    }
+    return _event(kind, f"{sender}/{kind}/{at.isoformat()}", source=source, subject=sender, at=at, data=shown)
+
+
 def _event(
     kind: str, event_id: str, *, source: str, subject: str, at: datetime, data: Mapping[str, Any]
 ) -> str:

@@ -12,7 +12,7 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -27,6 +27,9 @@ from shared.core.message import (
     contradictions,
 )
 from shared.errors import MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # What a claim check may bring: 35 MiB of files are 47 MiB of base64, and Exchange takes up to 150 MB where
 # somebody raised it.
@@ -57,6 +60,18 @@ class ClaimCheck:
     blob: str
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to serve the line of ``sender``: what Sendoff itself puts on the outbox."""
+
+    sender: str
+
+
+def call_body(sender: str) -> str:
+    """Return what stands on the outbox to have a sender's line served."""
+    return json.dumps({"action": "serve", "sender": sender})
+
+
 def waiting_body(message_id: str) -> str:
     """Return what stands on the outbox for a message that waits in the ledger."""
     return json.dumps({"action": "send", "id": message_id})
@@ -83,7 +98,7 @@ def with_id(body: bytes, message_id: str) -> str:
     return text if len(text.encode()) <= LARGEST_BODY_BYTES else body.decode()
 
 
-def read(body: bytes, *, fallback_id: str) -> Message | Waiting | ClaimCheck:
+def read(body: bytes, *, fallback_id: str) -> Message | Waiting | ClaimCheck | Call:
     """
     Read what stood on the outbox: UTF-8 JSON, plain or base64.
 
@@ -92,6 +107,8 @@ def read(body: bytes, *, fallback_id: str) -> Message | Waiting | ClaimCheck:
     value = _json(_plain(body))
     if value.get("action") == "send":
         return _waiting(value)
+    if value.get("action") == "serve":
+        return _call(value)
     if value.get("blob") is not None:
         return _claim_check(value)
     return _message(value, fallback_id)
@@ -100,6 +117,21 @@ def read(body: bytes, *, fallback_id: str) -> Message | Waiting | ClaimCheck:
 def read_payload(body: bytes, *, fallback_id: str) -> Message:
     """Read what a claim check pointed to: a message, and no further claim check."""
     return _message(_json(body.removeprefix(_BOM).strip()), fallback_id)
+
+
+def fetch(check: ClaimCheck, get: Callable[..., bytes | None], *, fallback_id: str) -> Message:
+    """
+    Read a message that was too large for the queue.
+
+    ``get(path, limit=…)`` gives a blob or None, and raises ``ValueError`` for a larger one.
+    """
+    try:
+        body = get(check.blob, limit=LARGEST_PAYLOAD_BYTES)
+    except ValueError as error:
+        raise MessageError((f"blob: {error}",)) from None
+    if body is None:
+        raise MessageError((f"blob: there is no {check.blob} in the container mail-payloads",))
+    return read_payload(body, fallback_id=fallback_id)
 
 
 def _message(value: dict[str, Any], fallback_id: str) -> Message:
@@ -179,6 +211,13 @@ def _waiting(value: dict[str, Any]) -> Waiting:
     if set(value) != {"action", "id"} or not message_id:
         raise MessageError(('action: "send" takes an id and nothing else',), message_id=message_id)
     return Waiting(message_id)
+
+
+def _call(value: dict[str, Any]) -> Call:
+    sender = value.get("sender")
+    if set(value) != {"action", "sender"} or not isinstance(sender, str):
+        raise MessageError(('action: "serve" takes a sender and nothing else',))
+    return Call(sender)
 
 
 def _claim_check(value: dict[str, Any]) -> ClaimCheck:

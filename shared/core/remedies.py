@@ -60,6 +60,9 @@ _RESTRICTED = (
 _AGAIN = "it is tried again by itself"
 
 CATALOGUE: Mapping[str, Remedy] = {
+    "held-by-hand": Remedy(
+        "a person held it", Who.ADMINISTRATOR, "resume it: POST …/api/senders/<sender>/resume"
+    ),
     # The token and the account.
     "consent-missing": Remedy(
         "nobody has consented for {mailbox} yet", Who.ACCOUNT, "sign in as {account} at {consent_url}"
@@ -259,6 +262,19 @@ CATALOGUE: Mapping[str, Remedy] = {
     ),
     "refused": Remedy("the server refuses this message", Who.APP, "the reply says why"),
 }
+
+
+#: What a new consent ends: holds whose cause is the token.
+ENDED_BY_CONSENT = frozenset(
+    {
+        "consent-missing",
+        "consent-required",
+        "credential-broken",
+        "token-refused",
+        "credentials-incorrect",
+        "xoauth2-data-refused",
+    }
+)
 
 
 def for_grant(error: GrantError) -> tuple[str, Word]:

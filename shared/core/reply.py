@@ -162,7 +162,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("not-replicated", _END, "451", "4.4.0", "redundan|replicat",
          _DEFER, "in-doubt", _MESSAGE, "Exchange may deliver it although it says so", doubt=True),
     Rule("too-many-recipients", _ENVELOPE, "452", "4.5.3", "",
-         _DEFER, "too-many-recipients", _MESSAGE, "the rest go in another message"),
+         _DEFER, "too-many-recipients", _MESSAGE, "more recipients than the mailbox takes"),
     Rule("mailbox-logon-failed", _ANY, "430", "4.2.0", "",
          _DEFER, "mailbox-logon-failed", _SENDER, "for hours: the app has no permission on the mailbox"),
     Rule("back-end-not-reached", _ANY, "451", "4.7.0", "PRX",

@@ -138,6 +138,8 @@ _SPELLED_OUT = {code: f"\\x{code:02x}" for code in (*range(0x09), *range(0x0A, 0
 
 def printable(raw: bytes) -> str:
     """Turn bytes from outside into text: UTF-8 where it is, the rest and every control spelled out."""
+    if raw.isascii() and (text := raw.decode("ascii")).isprintable():
+        return text
     return raw.decode("utf-8", "backslashreplace").translate(_SPELLED_OUT)
 
 

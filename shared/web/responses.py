@@ -49,6 +49,19 @@ def redirect(url: str, *, cookie: str) -> Response:
     return Response(302, headers={**_SAFE, "Location": url, "Set-Cookie": cookie})
 
 
+def answer(value: Mapping[str, object], *, status: int = 200) -> Response:
+    """Return JSON for the one who asked."""
+    body = json.dumps(value, indent=2, ensure_ascii=False).encode()
+    return Response(status, "application/json; charset=utf-8", body, dict(_SAFE))
+
+
+def problem(status: int, title: str, detail: str, **more: object) -> Response:
+    """Return problem details (RFC 9457): what is wrong and what to do about it."""
+    value = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    body = json.dumps(value, indent=2, ensure_ascii=False).encode()
+    return Response(status, "application/problem+json", body, dict(_SAFE))
+
+
 def public_json(value: Mapping[str, object], *, content_type: str) -> Response:
     """Return JSON that is the same for everybody and may be kept for an hour."""
     headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}

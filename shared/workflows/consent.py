@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.core import oauth
+from shared.core.remedies import ENDED_BY_CONSENT
 from shared.errors import CredentialError, GrantError, TokenUnavailableError
 from shared.log_words import Word
 
@@ -112,6 +113,16 @@ class Grants(Protocol):
         ...
 
 
+class Holds(Protocol):
+    """What lets senders go on."""
+
+    def resume(
+        self, sender: Sender, *, address: str = "", why: str, only: frozenset[str] = frozenset()
+    ) -> bool:
+        """End a hold, of these remedies where some are named, and have the mail flow."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentTools:
     """What consent needs of the world."""
@@ -119,6 +130,7 @@ class ConsentTools:
     provider: Callable[[Sender], Provider]
     pending: PendingConsents
     grants: Grants
+    holds: Holds
     senders: Mapping[str, Sender]
     redirect_uri: str
     clock: Callable[[], datetime]
@@ -233,6 +245,7 @@ def _exchange(
         grant.account.username,
         extra={"event": Word.SENDER_CONNECTED, "sender": sender.name},
     )
+    tools.holds.resume(sender, why=f"{grant.account.username} has signed in", only=ENDED_BY_CONSENT)
     return Ended(Outcome.CONNECTED, sender.name, sender.consenting_account, grant.account, picture)
 
 

@@ -1,12 +1,12 @@
 """
-``send``: one message from the queue to a settled ledger entry, or back to the queue.
+``send``: one message from the queue to a settled ledger entry, or to where it waits.
 
 1. Read what the queue delivered; what cannot be read or may not be sent is recorded as rejected.
-2. Claim it in the ledger. From here on nobody else sends it.
-3. Compose it: template, text part, files, limits. What cannot be sent as asked is recorded as rejected.
-4. Get an access token for its sender, and hand the message to the mail server.
-5. Record what came of it, with the server's reply word for word; where it goes again, put it back with a
-   delay; tell those who listen.
+2. Take a seat: the right to send for its sender now. Without one, it goes to the sender's line.
+3. Claim it in the ledger. From here on nobody else sends it.
+4. Carry it to the mail server.
+5. Record what came of it, with the server's reply word for word; where it goes again, it waits in the ledger;
+   tell those who listen.
 
 Whatever is expected ends normally. What raises is a bug or a storage account that does not answer; the queue
 then delivers again.
@@ -14,68 +14,28 @@ then delivers again.
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shared.core import delivery, intake, remedies, sender
-from shared.core.delivery import Delivery, Entry, Ignore, LookAgain, OtherContent, State, Take
-from shared.core.intake import ClaimCheck, Waiting
-from shared.core.oauth import NO_GRANT
-from shared.core.reply import Verdict, judge
-from shared.errors import GrantError, MessageError, PayloadError
+from shared.core import delivery, holds, intake, sender
+from shared.core.delivery import Doubt, Entry, Ignore, LookAgain, OtherContent, State, Take
+from shared.core.intake import Call, ClaimCheck, Waiting
+from shared.core.waiting import Rank, in_line
+from shared.errors import MessageError
+from shared.pacer import Seat
 from shared.scribe import Scribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from shared.composer import Composed
+    from shared.core.delivery import Delivery
     from shared.core.message import Message
-    from shared.core.oauth import AccessToken, Service
     from shared.core.sender import Sender
-    from shared.core.smtp import Envelope, Octets, Submission
-    from shared.ports import Events, Ledger, Outbox
-
-log = logging.getLogger(__name__)
-
-
-class Tokens(Protocol):
-    """Access tokens; both raise ``GrantError`` where there is none to be had."""
-
-    def token(self, sender: Sender) -> AccessToken:
-        """Return a usable one."""
-        ...
-
-    def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
-        """Return another than the one the server has just refused."""
-        ...
-
-
-class Mailer(Protocol):
-    """The mail server, over authenticated sessions."""
-
-    def submit(
-        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
-    ) -> Submission:
-        """Hand one message over and return what became of it; expected failures do not raise."""
-        ...
-
-
-class Composer(Protocol):
-    """Makes a message ready to go; raises ``MessageError`` for one that cannot be sent as asked."""
-
-    def compose(self, message: Message, sender: Sender, *, mail_id: str, date: datetime) -> Composed:
-        """Return envelope and octets, the same at every attempt."""
-        ...
-
-
-class Payloads(Protocol):
-    """The container that apps put large messages in."""
-
-    def read(self, path: str, *, limit: int) -> bytes | None:
-        """Return a blob of at most ``limit`` octets, or None; a larger one is a ``ValueError``."""
-        ...
+    from shared.core.waiting import InLine
+    from shared.pacer import NotNow
+    from shared.ports import Courier, Holds, Ledger, Pacer, Payloads
+    from shared.scribe import ScribeTools
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,34 +47,41 @@ class SendTools:
     """
 
     ledger: Ledger
-    outbox: Outbox
-    events: Events
+    scribe: ScribeTools
     payloads: Payloads
-    composer: Composer
-    tokens: Tokens
-    mailer: Mailer
+    pacer: Pacer
+    holds: Holds
+    courier: Courier
     senders: Mapping[str, Sender]
-    services: Mapping[str, Service]
-    consent_url: Callable[[str], str]
     clock: Callable[[], datetime]
     jitter: Callable[[], float]
     mail_id: Callable[[str], str]
 
 
-def send(tools: SendTools, body: bytes, came: Delivery) -> State | None:
+@dataclass(frozen=True, slots=True)
+class Sent:
     """
-    Carry one delivery as far as it goes.
+    What came of a delivery.
 
-    Returns the state the message is left in, None where it was not touched.
+    ``state`` is the one that the message is left in, None where it was not touched. ``line`` names the sender
+    whose line may have to be served now; ``called`` says that the delivery was a call to do so.
     """
+
+    state: State | None = None
+    line: str = ""
+    called: bool = False
+
+
+def send(tools: SendTools, body: bytes, came: Delivery) -> Sent:
+    """Carry one delivery as far as it goes."""
     return _Sending(tools, body, came).run()
 
 
 class _Ended(Exception):  # noqa: N818 - never leaves this file
-    """The delivery came to its end before anything was sent: recorded as rejected, or nothing to do."""
+    """The delivery came to its end before anything was sent."""
 
-    def __init__(self, state: State | None) -> None:
-        self.state = state
+    def __init__(self, state: State | None, *, line: str = "", called: bool = False) -> None:
+        self.sent = Sent(state, line, called)
 
 
 class _Sending:
@@ -125,26 +92,26 @@ class _Sending:
         self._body = body
         self._came = came
         self._metadata: Mapping[str, str] = {}
-        self._scribe = Scribe(
-            came, ledger=tools.ledger, outbox=tools.outbox, events=tools.events, clock=tools.clock
-        )
+        self._scribe = Scribe(came, tools.scribe)
         #: What the ledger had of a message that came back from waiting.
         self._waited: Entry | None = None
 
-    def run(self) -> State | None:
+    def run(self) -> Sent:
         try:
             message = self._read()
             chosen = self._choose_sender(message)
-            entry = self._claim(message, chosen)
+            seat = self._take_seat(message, chosen)
+            return Sent(self._carry(message, chosen, seat))
         except _Ended as ended:
-            return ended.state
-        return self._scribe.settle(self._attempt(message, chosen, entry))
+            return ended.sent
 
     # 1. Read.
 
     def _read(self) -> Message:
         try:
             found = intake.read(self._body, fallback_id=self._came.queue_id)
+            if isinstance(found, Call):
+                raise _Ended(None, line=found.sender, called=True)
             if isinstance(found, Waiting):
                 found = self._recall(found)
             message = self._fetch(found) if isinstance(found, ClaimCheck) else found
@@ -164,20 +131,16 @@ class _Sending:
             raise _Ended(self._scribe.leave(entry, f"it is {entry.state.value} already"))
         self._body, self._waited = entry.body, entry
         found = intake.read(entry.body, fallback_id=waiting.id)
-        if isinstance(found, Waiting):
+        if isinstance(found, Waiting | Call):
             raise _Ended(self._scribe.ignore(waiting.id, "what waits under this id is no message"))
         return found
 
     def _fetch(self, check: ClaimCheck) -> Message:
         """Read a message that was too large for the queue."""
-        try:
-            body = self._tools.payloads.read(check.blob, limit=intake.LARGEST_PAYLOAD_BYTES)
-        except ValueError as error:
-            raise MessageError((f"blob: {error}",)) from None
-        if body is None:
-            raise MessageError((f"blob: there is no {check.blob} in the container mail-payloads",))
         waited = self._waited
-        message = intake.read_payload(body, fallback_id=waited.id if waited else self._came.queue_id)
+        message = intake.fetch(
+            check, self._tools.payloads.read, fallback_id=waited.id if waited else self._came.queue_id
+        )
         if waited and (message.id, message.content_hash) != (waited.id, waited.content_hash):
             raise MessageError((f"blob: {check.blob} holds another message now than the one that waits",))
         return message
@@ -197,10 +160,17 @@ class _Sending:
         decision = delivery.claim(
             entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
         )
-        if isinstance(decision, Ignore):
+        if not isinstance(decision, Take):
             # An instance that still has the sender is at it.
-            return _Ended(self._scribe.ignore(entry.id, decision.reason))
-        return _Ended(self._scribe.settle(self._wait(entry, "; ".join(error.problems))))
+            return _Ended(self._scribe.ignore(entry.id, "it is in other hands, or not due"))
+        waits = delivery.waiting(
+            entry,
+            reason="; ".join(error.problems),
+            now=self._tools.clock(),
+            jitter=self._tools.jitter(),
+            body=self._body,
+        )
+        return _Ended(self._scribe.settle(waits, _nowhere))
 
     def _end_waiting(self, entry: Entry, error: MessageError) -> _Ended:
         """What it waits to send is gone or another: its own record says so."""
@@ -208,52 +178,15 @@ class _Sending:
             entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
         )
         if isinstance(decision, LookAgain):
-            self._scribe.put_back(entry.id, decision.delay)
+            self._scribe.park(entry, _nowhere)
         if not isinstance(decision, Take):
-            return _Ended(self._scribe.ignore(entry.id, decision.reason))
+            return _Ended(self._scribe.ignore(entry.id, "it is in other hands, or not due"))
         claimed = self._tools.ledger.update(decision.entry)
         if claimed is None:
             return _Ended(self._scribe.ignore(entry.id, "another delivery of it was faster"))
         reason = "\n".join(error.problems)
         refused = delivery.refuse(claimed, reason=reason, now=self._tools.clock())
-        return _Ended(self._scribe.settle(refused))
-
-    # 2. Claim.
-
-    def _claim(self, message: Message, chosen: Sender) -> Entry:
-        now = self._tools.clock()
-        fresh = delivery.first_claim(
-            message_id=message.id,
-            content_hash=message.content_hash,
-            sender=chosen.name,
-            delivery=self._came,
-            mail_id=message.fields.message_id or self._tools.mail_id(chosen.from_for(message).domain),
-            metadata=message.fields.metadata,
-            now=now,
-        )
-        known = self._waited
-        while True:
-            if known is None and (entry := self._tools.ledger.add(fresh)):
-                return entry
-            known = known or self._tools.ledger.find(message.id)
-            if known is None:
-                continue  # it was removed in between: the id is free again
-            decision = delivery.claim(known, delivery=self._came, content_hash=message.content_hash, now=now)
-            if isinstance(decision, Take):
-                if entry := self._tools.ledger.update(decision.entry):
-                    return entry
-                known = None  # somebody else was faster: look at what they made of it
-                continue
-            raise self._leave(decision, message, known)
-
-    def _leave(self, decision: LookAgain | Ignore | OtherContent, message: Message, known: Entry) -> _Ended:
-        if isinstance(decision, OtherContent):
-            error = MessageError((decision.reason,), message_id=message.id)
-            # The first message keeps the id; this one is recorded under its queue message's.
-            return self._reject(error, self._came.queue_id, message.content_hash, message.fields.sender or "")
-        if isinstance(decision, LookAgain):
-            self._scribe.put_back(message.id, decision.delay)
-        return _Ended(self._scribe.leave(known, decision.reason))
+        return _Ended(self._scribe.settle(refused, _nowhere))
 
     def _reject(
         self, error: MessageError, message_id: str, content_hash: str = "", sender: str = ""
@@ -269,66 +202,163 @@ class _Sending:
             )
         )
 
-    # 3. Compose.
+    # 2. Take a seat, or stand in line.
 
-    def _attempt(self, message: Message, chosen: Sender, entry: Entry) -> Entry:
-        """Return the entry as it is to be written after this attempt."""
-        date = entry.date or entry.created_at
-        try:
-            composed = self._tools.composer.compose(message, chosen, mail_id=entry.message_id, date=date)
-            entry = replace(entry, message_id=composed.mail_id)
-            submission = self._submit(composed, chosen)
-        except MessageError as error:
-            return delivery.refuse(entry, reason="\n".join(error.problems), now=self._tools.clock())
-        except GrantError as error:
-            return self._wait_for_token(error, chosen, entry)
-        except PayloadError as error:
-            return self._wait(entry, str(error))
-        return self._after(submission, message, chosen, entry)
-
-    # 4. A token, and the mail server.
-
-    def _submit(self, composed: Composed, chosen: Sender) -> Submission:
-        """Hand it over; where the token was refused, once more with a new one."""
-        tools = self._tools
-        token = tools.tokens.token(chosen)
-        envelope, octets = composed.envelope, composed.mime
-        submission = tools.mailer.submit(chosen, token, envelope, octets, smtputf8=octets.smtputf8)
-        if judge(submission).verdict is Verdict.REAUTHENTICATE:
-            token = tools.tokens.token_after_refusal(chosen, token)
-            submission = tools.mailer.submit(chosen, token, envelope, octets, smtputf8=octets.smtputf8)
-        return submission
-
-    def _wait_for_token(self, error: GrantError, chosen: Sender, entry: Entry) -> Entry:
-        """Nothing is wrong with the message, so no attempt is counted; the log says what a person must do."""
-        key, word = remedies.for_grant(error)
-        explained = self._explain(key, chosen)
-        reason = explained if error.code == NO_GRANT else f"{error}; {explained}"
-        log.warning("mail of %s waits: %s", chosen.name, reason, extra={"event": word, "sender": chosen.name})
-        return self._wait(entry, reason)
-
-    def _wait(self, entry: Entry, reason: str) -> Entry:
-        return delivery.waiting(
-            entry, reason=reason, now=self._tools.clock(), jitter=self._tools.jitter(), body=self._body
+    def _take_seat(self, message: Message, chosen: Sender) -> Seat:
+        if self._waited and (decision := self._not_its_time(self._waited)):
+            raise decision
+        admitted = self._tools.pacer.admit(
+            chosen,
+            recipients=_recipients(message),
+            address=chosen.from_for(message).key,
+            urgent=message.fields.priority == "high",
         )
+        if isinstance(admitted, Seat):
+            return admitted
+        raise self._stand_in_line(message, chosen, admitted)
 
-    def _after(self, submission: Submission, message: Message, chosen: Sender, entry: Entry) -> Entry:
-        judgement = judge(submission)
-        return delivery.after(
+    def _not_its_time(self, entry: Entry) -> _Ended | None:
+        """Return what ends a delivery that came too early or too late for what waits."""
+        if entry.state.is_settled:
+            return _Ended(self._scribe.leave(entry, f"it is {entry.state.value} already"))
+        if entry.due_at and entry.due_at > self._tools.clock():
+            self._scribe.park(entry, _nowhere)
+            return _Ended(self._scribe.ignore(entry.id, "it is not due yet"))
+        return None
+
+    def _stand_in_line(self, message: Message, chosen: Sender, why: NotNow) -> _Ended:
+        held = why.hold is not None
+        known = self._waited
+        while True:
+            now = self._tools.clock()
+            if known is None:
+                fresh = delivery.first_in_line(
+                    message_id=message.id,
+                    content_hash=message.content_hash,
+                    sender=chosen.name,
+                    mail_id=self._mail_id(message, chosen),
+                    metadata=message.fields.metadata,
+                    now=now,
+                    body=self._body,
+                    reason=why.reason,
+                    held=held,
+                )
+                stand = self._stand(message, chosen, aside=held)
+                if self._scribe.first(fresh, stand):
+                    return _Ended(fresh.state, line=chosen.name)
+                known = self._tools.ledger.find(message.id)
+                continue
+            decision = self._decide(known, message, now)
+            if isinstance(decision, Doubt):
+                return _Ended(self._scribe.settle(decision.entry, _nowhere))
+            if not isinstance(decision, Take):
+                return self._leave(decision, message, known)
+            waits = delivery.in_line(
+                known,
+                now=now,
+                body=self._body,
+                reason=why.reason,
+                held=held,
+                attempts=decision.entry.attempts,
+            )
+            stand = self._stand(message, chosen, aside=held)
+            if waits is known:
+                self._scribe.park(known, stand)
+                return _Ended(known.state, line=chosen.name)
+            if state := self._scribe.settle(waits, stand):
+                return _Ended(state, line=chosen.name)
+            known = self._tools.ledger.find(message.id)
+
+    def _stand(self, message: Message, chosen: Sender, *, aside: bool) -> Callable[[Entry], InLine]:
+        """Return what says where in its sender's line, or aside with its From address, the message stands."""
+        address = chosen.from_for(message).key
+        state = self._tools.pacer.known(chosen)
+        # The sender's own hold stops the whole line; only an address's lets others pass.
+        apart = aside and state is not None and state.hold is None and address in state.address_holds
+        return lambda entry: in_line(
             entry,
-            judgement,
-            hold_on_doubt=message.fields.on_doubt == "hold",
-            reply=submission.reply.text if submission.reply else "",
-            reason=delivery.reason(submission, self._explain(judgement.remedy, chosen)),
-            now=self._tools.clock(),
-            jitter=self._tools.jitter(),
-            body=self._body,
+            rank=Rank.of(message.fields.priority),
+            recipients=_recipients(message),
+            address=address if apart else "",
         )
 
-    def _explain(self, key: str, chosen: Sender) -> str:
-        return remedies.explain(
-            key,
-            sender=chosen,
-            service=self._tools.services[chosen.service],
-            consent_url=self._tools.consent_url(chosen.name),
+    # 3. Claim, 4. carry, 5. record.
+
+    def _carry(self, message: Message, chosen: Sender, seat: Seat) -> State | None:
+        counted = False
+        try:
+            entry = self._claim(message, chosen)
+            carried = self._tools.courier.carry(message, chosen, entry, self._body)
+            counted = carried.counted
+        finally:
+            self._tools.pacer.leave(seat, used=counted)
+        stand = self._stand(message, chosen, aside=carried.entry.state is State.HELD)
+        state = self._scribe.settle(carried.entry, stand)
+        if carried.accepted:
+            self._clear(chosen, chosen.from_for(message).key)
+        return state
+
+    def _clear(self, chosen: Sender, address: str) -> None:
+        known = self._tools.pacer.known(chosen)
+        if known and holds.something_to_clear(known, address):
+            self._tools.holds.succeeded(chosen, address)
+
+    def _claim(self, message: Message, chosen: Sender) -> Entry:
+        now = self._tools.clock()
+        fresh = delivery.first_claim(
+            message_id=message.id,
+            content_hash=message.content_hash,
+            sender=chosen.name,
+            delivery=self._came,
+            mail_id=self._mail_id(message, chosen),
+            metadata=message.fields.metadata,
+            now=now,
         )
+        known = self._waited
+        while True:
+            if known is None and (entry := self._tools.ledger.add(fresh)):
+                return entry
+            known = known or self._tools.ledger.find(message.id)
+            if known is None:
+                continue  # it was removed in between: the id is free again
+            decision = self._decide(known, message, now)
+            if isinstance(decision, Take):
+                if entry := self._tools.ledger.update(decision.entry):
+                    return entry
+                known = None  # somebody else was faster: look at what they made of it
+                continue
+            if isinstance(decision, Doubt):
+                raise _Ended(self._scribe.settle(decision.entry, _nowhere))
+            raise self._leave(decision, message, known)
+
+    def _decide(
+        self, known: Entry, message: Message, now: datetime
+    ) -> Take | Doubt | LookAgain | Ignore | OtherContent:
+        return delivery.claim(
+            known,
+            delivery=self._came,
+            content_hash=message.content_hash,
+            now=now,
+            hold_on_doubt=message.fields.on_doubt == "hold",
+        )
+
+    def _leave(self, decision: LookAgain | Ignore | OtherContent, message: Message, known: Entry) -> _Ended:
+        if isinstance(decision, OtherContent):
+            error = MessageError((decision.reason,), message_id=message.id)
+            # The first message keeps the id; this one is recorded under its queue message's.
+            return self._reject(error, self._came.queue_id, message.content_hash, message.fields.sender or "")
+        if isinstance(decision, LookAgain):
+            self._scribe.park(known, _nowhere)
+        return _Ended(self._scribe.leave(known, decision.reason))
+
+    def _mail_id(self, message: Message, chosen: Sender) -> str:
+        return message.fields.message_id or self._tools.mail_id(chosen.from_for(message).domain)
+
+
+def _recipients(message: Message) -> int:
+    # A raw message may name its recipients in its header alone; it has one at least.
+    return max(1, len(message.recipients))
+
+
+def _nowhere(entry: Entry) -> InLine:
+    raise AssertionError(f"message {entry.id} waits for no line")

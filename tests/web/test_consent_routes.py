@@ -13,6 +13,7 @@ from shared.core.sender import Sender, SmtpServer
 from shared.web import consent_routes
 from shared.workflows.consent import ConsentTools
 from tests.twins import Clock, MemoryConsents, MemoryGrants, ScriptedProvider
+from tests.workflows.conftest import Bench
 
 if TYPE_CHECKING:
     from shared.web.responses import Response
@@ -38,6 +39,7 @@ class Desk:
             provider=lambda _: self.provider,
             pending=MemoryConsents(),
             grants=self.grants,
+            holds=Bench().holds,
             senders={"noreply": NOREPLY},
             redirect_uri="https://mail.contoso.com/api/oauth/redirect",
             clock=Clock(),

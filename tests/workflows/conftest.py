@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,20 @@ import pytest
 from shared.composer import Composer
 from shared.core.address import parse_address
 from shared.core.delivery import Delivery, State
+from shared.core.intake import call_body
 from shared.core.oauth import Service
-from shared.core.sender import Sender, SmtpServer
-from shared.workflows.send import SendTools, send
+from shared.core.sender import Limits, Sender, SmtpServer
+from shared.core.waiting import line_of
+from shared.courier import Courier
+from shared.holds import Holds
+from shared.line import Lines
+from shared.pacer import Pacer
+from shared.register import Register
+from shared.scribe import ScribeTools
+from shared.workflows.release import ReleaseTools, release
+from shared.workflows.send import SendTools, Sent, send
+from shared.workflows.senders import SendersTools
+from shared.workflows.serve_line import ServeTools, serve_line
 from tests.twins import (
     Clock,
     MemoryEvents,
@@ -22,7 +34,9 @@ from tests.twins import (
     MemoryLetters,
     MemoryOutbox,
     MemoryPayloads,
+    MemorySenders,
     MemoryTemplates,
+    MemoryWaiting,
     ScriptedMailer,
     ScriptedTokens,
 )
@@ -30,6 +44,9 @@ from tests.twins import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from email.message import EmailMessage
+
+    from shared.core.holds import SenderState
+    from tests.twins import Put
 
 SERVICES: Mapping[str, Service] = {
     "microsoft": Service(
@@ -53,9 +70,20 @@ def sender(name: str, mailbox: str, **more: Any) -> Sender:
 
 
 SENDERS: Mapping[str, Sender] = {
-    "noreply": sender("noreply", "noreply@contoso.com", default=True),
+    "noreply": sender(
+        "noreply",
+        "noreply@contoso.com",
+        default=True,
+        also_from=(parse_address("Billing <billing@contoso.com>"),),
+    ),
     "reports": sender("reports", "reports@contoso.com", sign_in_as="svc-mail@contoso.com"),
 }
+NOREPLY = SENDERS["noreply"]
+BILLING = "billing@contoso.com"
+# No limit is in the way here; what it takes to keep one is tested with the pacer.
+UNHURRIED = replace(NOREPLY, limits=Limits(messages_per_minute=10_000, connections=100))
+# As many as one process serves where it has eight threads.
+MOST_SERVED = 4
 
 
 def consent_url(name: str) -> str:
@@ -70,10 +98,12 @@ def message(**fields: Any) -> bytes:
 
 @dataclass
 class Bench:
-    """One ``send`` workflow on twins."""
+    """One instance, with its own pacer and lines, on storage and a mail server that others may share."""
 
     clock: Clock = field(default_factory=Clock)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    states: MemorySenders = field(default_factory=MemorySenders)
+    room: MemoryWaiting = field(default_factory=MemoryWaiting)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
@@ -82,39 +112,186 @@ class Bench:
     mailer: ScriptedMailer = field(default_factory=ScriptedMailer)
     tokens: ScriptedTokens = field(default_factory=ScriptedTokens)
     senders: Mapping[str, Sender] = field(default_factory=lambda: dict(SENDERS))
+    holder: str = "instance-1"
     jitter: float = 0.5
     mail_ids: int = 0
+    pauses: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.register = Register(self.states, pause=self._pause, jitter=lambda: self.jitter)
+        self.pacer = Pacer(
+            self.register,
+            holder=self.holder,
+            trim=lambda _name, _most: None,
+            clock=self.clock,
+            most_served=MOST_SERVED,
+            tend=False,
+        )
+        self.lines = Lines(self.room, clock=self.clock)
+        self.holds = Holds(
+            self.register,
+            room=self.room,
+            outbox=self.outbox,
+            events=self.events,
+            forget=self.pacer.forget,
+            clock=self.clock,
+        )
+
+    def another(self, holder: str = "instance-2", **changes: Any) -> Bench:
+        """Return another instance on the same storage, mail server and clock."""
+        shared = {
+            name: getattr(self, name)
+            for name in (
+                *("clock", "ledger", "states", "room", "outbox", "events", "payloads", "templates"),
+                *("letters", "mailer", "tokens", "senders", "jitter"),
+            )
+        }
+        return Bench(**shared | changes, holder=holder)
+
+    # What happens.
+
+    def run_send(self, body: bytes, *, queue_id: str = "queue-id-1", times: int = 1) -> Sent:
+        """Deliver a message that the queue hands over for the ``times``-th time."""
+        return send(self.send_tools(), body, Delivery(queue_id, times))
 
     def send(self, body: bytes, *, queue_id: str = "queue-id-1", times: int = 1) -> State | None:
-        """Deliver a message that the queue hands over for the ``times``-th time."""
-        return send(self._tools(), body, Delivery(queue_id, times))
+        """Deliver a message and return the state that it is left in."""
+        return self.run_send(body, queue_id=queue_id, times=times).state
+
+    def deliver(self, body: bytes, *, queue_id: str = "queue-id-1", times: int = 1) -> Sent:
+        """Deliver a message and serve the line that it names, as the function does."""
+        sent = self.run_send(body, queue_id=queue_id, times=times)
+        if sent.line:
+            self.serve(sent.line, called=sent.called)
+        return sent
 
     def send_what_waits(self, *, queue_id: str = "queue-id-2", times: int = 1) -> State | None:
-        """Let the time of what was put on the outbox last come, and deliver it."""
+        """Let the time of what waits for one come, by way of ``release`` where it is far, and deliver it."""
+        if dues := self.room.dues():
+            self.clock.now = max(self.clock.now, dues[0].at - timedelta(seconds=30))
+            self.release()
         last = self.outbox.puts[-1]
         self.clock.advance(last.delay)
         return self.send(last.text.encode(), queue_id=queue_id, times=times)
 
-    def _tools(self) -> SendTools:
-        return SendTools(
+    def queue_up(self, *bodies: bytes) -> None:
+        """Let messages come while others of the sender are before them: each goes to the line."""
+        self.register.change("noreply", lambda state: replace(state, line=True))
+        self.pacer.forget("noreply")
+        for number, body in enumerate(bodies):
+            assert self.send(body, queue_id=f"queued-{number}") in {State.DEFERRED, State.HELD}
+
+    def serve(self, name: str = "noreply", *, called: bool = False) -> int:
+        return serve_line(self.serve_tools(), name, called=called)
+
+    def release(self) -> int:
+        return release(self.release_tools())
+
+    # What there is to see.
+
+    @property
+    def state(self) -> SenderState:
+        """What stands in the register of ``noreply``."""
+        return self.states.load("noreply")
+
+    @property
+    def line(self) -> list[str]:
+        """The ids of those in the line of ``noreply``."""
+        return self.room.ids_in(line_of("noreply"))
+
+    @property
+    def calls(self) -> list[Put]:
+        """The calls to serve the line of ``noreply``."""
+        return [put for put in self.outbox.puts if put.text == call_body("noreply")]
+
+    def state_of(self, message_id: str) -> State | None:
+        entry = self.ledger.find(message_id)
+        return entry.state if entry else None
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subject of each mail that the server was handed, in that order."""
+        return [mail(self, number)["Subject"] for number in range(len(self.mailer.submitted))]
+
+    # The tools, as `services` puts them together.
+
+    def scribe_tools(self) -> ScribeTools:
+        return ScribeTools(
             ledger=self.ledger,
+            room=self.room,
             outbox=self.outbox,
             events=self.events,
-            payloads=self.payloads,
+            clock=self.clock,
+            pause=self._pause,
+        )
+
+    def courier(self) -> Courier:
+        return Courier(
             composer=Composer(payloads=self.payloads, templates=self.templates),
             tokens=self.tokens,
             mailer=self.mailer,
-            senders=self.senders,
+            holds=self.holds,
             services=SERVICES,
             consent_url=consent_url,
+            clock=self.clock,
+            jitter=lambda: self.jitter,
+        )
+
+    def send_tools(self) -> SendTools:
+        return SendTools(
+            ledger=self.ledger,
+            scribe=self.scribe_tools(),
+            payloads=self.payloads,
+            pacer=self.pacer,
+            holds=self.holds,
+            courier=self.courier(),
+            senders=self.senders,
             clock=self.clock,
             jitter=lambda: self.jitter,
             mail_id=self._mail_id,
         )
 
+    def serve_tools(self) -> ServeTools:
+        return ServeTools(
+            scribe=self.scribe_tools(),
+            payloads=self.payloads,
+            pacer=self.pacer,
+            lines=self.lines,
+            holds=self.holds,
+            courier=self.courier(),
+            senders=self.senders,
+            clock=self.clock,
+            pause=self._pause,
+        )
+
+    def release_tools(self) -> ReleaseTools:
+        return ReleaseTools(
+            room=self.room,
+            outbox=self.outbox,
+            register=self.register,
+            holds=self.holds,
+            prober=self.courier(),
+            places=self.pacer,
+            senders=self.senders,
+            clock=self.clock,
+        )
+
+    def senders_tools(self) -> SendersTools:
+        return SendersTools(
+            register=self.register,
+            room=self.room,
+            holds=self.holds,
+            senders=self.senders,
+            clock=self.clock,
+        )
+
     def _mail_id(self, domain: str) -> str:
         self.mail_ids += 1
         return f"<{self.mail_ids}@{domain}>"
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
 
 
 @pytest.fixture

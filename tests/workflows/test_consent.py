@@ -8,11 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from shared.core.holds import Proof, new_hold
+from shared.core.intake import call_body
 from shared.core.oauth import SMTP_SCOPE, Picture
+from shared.core.remedies import ENDED_BY_CONSENT
 from shared.errors import ConsentRequiredError, CredentialError, TokenUnavailableError
 from shared.workflows.consent import PENDING_FOR, Begun, ConsentTools, Ended, Outcome, finish, start
 from tests.twins import NOON, Clock, Crash, MemoryConsents, MemoryGrants, ScriptedProvider, grant
-from tests.workflows.conftest import SENDERS, lines
+from tests.workflows.conftest import NOREPLY, SENDERS, Bench, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,7 @@ class Desk:
         self.provider = ScriptedProvider()
         self.pending = MemoryConsents()
         self.grants = MemoryGrants()
+        self.bench = Bench(clock=self.clock)
         self.senders = dict(SENDERS)
 
     @property
@@ -37,6 +41,7 @@ class Desk:
             provider=lambda _: self.provider,
             pending=self.pending,
             grants=self.grants,
+            holds=self.bench.holds,
             senders=self.senders,
             redirect_uri=REDIRECT_URI,
             clock=self.clock,
@@ -401,3 +406,52 @@ def test_neither_what_was_begun_nor_what_came_of_it_prints_a_secret(
 def test_the_flow_is_kept_as_it_was_begun(desk: Desk) -> None:
     desk.browser().comes_back()
     assert desk.provider.completed == [json.loads(json.dumps(desk.provider.begun[0]))]
+
+
+# The mail that waited.
+
+
+def held(desk: Desk, remedy: str, proof: Proof = Proof.SESSION) -> None:
+    desk.bench.holds.hold(NOREPLY, new_hold(remedy, "it is so", proof=proof, now=NOON))
+    desk.bench.outbox.puts.clear()
+    desk.bench.events.of_senders.clear()
+
+
+@pytest.mark.parametrize("remedy", sorted(ENDED_BY_CONSENT))
+def test_a_consent_lets_mail_go_that_waited_for_it(desk: Desk, remedy: str) -> None:
+    held(desk, remedy)
+    assert desk.browser().comes_back().outcome is Outcome.CONNECTED
+    assert desk.bench.state.hold is None
+    assert [put.text for put in desk.bench.outbox.puts] == [call_body("noreply")]
+    (event,) = desk.bench.events.of_senders
+    assert (event.kind, event.sender) == ("sender.resumed", "noreply")
+    assert event.data == {"reason": "noreply@contoso.com has signed in"}
+
+
+@pytest.mark.parametrize(
+    ("remedy", "proof"),
+    [("smtp-auth-disabled", Proof.SESSION), ("mailbox-full", Proof.MESSAGE), ("held-by-hand", Proof.PERSON)],
+)
+def test_a_consent_ends_no_hold_that_has_another_cause(desk: Desk, remedy: str, proof: Proof) -> None:
+    held(desk, remedy, proof)
+    assert desk.browser().comes_back().outcome is Outcome.CONNECTED
+    hold = desk.bench.state.hold
+    assert hold is not None
+    assert hold.remedy == remedy
+    assert (desk.bench.outbox.puts, desk.bench.events.of_senders) == ([], [])
+
+
+def test_a_consent_for_another_sender_lets_nothing_go(desk: Desk) -> None:
+    held(desk, "consent-missing")
+    desk.provider.account = "svc-mail@contoso.com"
+    assert desk.browser("reports").comes_back().outcome is Outcome.CONNECTED
+    assert desk.bench.state.hold is not None
+    assert desk.bench.outbox.puts == []
+
+
+def test_a_sign_in_that_changed_nothing_lets_nothing_go(desk: Desk) -> None:
+    held(desk, "consent-missing")
+    desk.provider.account = "somebody@contoso.com"
+    assert desk.browser().comes_back().outcome is Outcome.WRONG_ACCOUNT
+    assert desk.bench.state.hold is not None
+    assert desk.bench.outbox.puts == []

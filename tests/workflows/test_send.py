@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.core.delivery import CLAIM_LEASE, MOST_ATTEMPTS, State
-from shared.core.reply import Verdict
+from shared.core.holds import LONGEST_PROBE
+from shared.core.intake import waiting_body
+from shared.core.reply import Scope, Verdict, judge
 from shared.core.smtp import Phase, Reply, ReplyParser, Submission
+from shared.core.waiting import line_of
 from tests.twins import ACCEPTED, NOON, ScriptedMailer
 from tests.workflows.conftest import Bench, lines, message
 
@@ -97,7 +100,7 @@ def test_recipients_that_were_refused_while_others_went_are_written_down(bench: 
     no = Reply(550, ("5.1.10 RecipientNotFound",))
     bench.mailer.script = [Submission(Phase.DONE, ACCEPTED.reply, refused={"b@example.net": no})]
     assert bench.send(message(to=["a@example.net", "b@example.net"])) is State.ACCEPTED
-    assert bench.ledger.only().reason == "recipient refused: 550 5.1.10 RecipientNotFound"
+    assert bench.ledger.only().reason == "b@example.net was refused: 550 5.1.10 RecipientNotFound"
 
 
 # Verdicts.
@@ -105,29 +108,37 @@ def test_recipients_that_were_refused_while_others_went_are_written_down(bench: 
 
 @dataclass(frozen=True)
 class Expected:
+    """How a message is left: with a delay it goes again at a time, in line when its sender may send."""
+
     state: State
     attempts: int
-    delay: timedelta | None
+    delay: timedelta | None = None
+    in_line: bool = False
 
 
 AFTER: Mapping[Verdict, Expected] = {
-    Verdict.ACCEPTED: Expected(State.ACCEPTED, 1, None),
-    Verdict.DEFER: Expected(State.DEFERRED, 1, timedelta(seconds=15)),
-    Verdict.THROTTLE: Expected(State.DEFERRED, 0, timedelta(seconds=49.5)),
-    Verdict.REAUTHENTICATE: Expected(State.DEFERRED, 0, timedelta(seconds=66)),
-    Verdict.HOLD: Expected(State.DEFERRED, 0, timedelta(seconds=66)),
-    Verdict.REJECT: Expected(State.REJECTED, 1, None),
+    Verdict.ACCEPTED: Expected(State.ACCEPTED, 1),
+    Verdict.DEFER: Expected(State.DEFERRED, 1, delay=timedelta(seconds=15)),
+    Verdict.THROTTLE: Expected(State.DEFERRED, 0, in_line=True),
+    Verdict.REAUTHENTICATE: Expected(State.HELD, 0, in_line=True),
+    Verdict.HOLD: Expected(State.HELD, 0, in_line=True),
+    Verdict.REJECT: Expected(State.REJECTED, 1),
 }
+
+
+def recorded(path: Path) -> tuple[dict[str, str], Submission]:
+    """Return what a transcript says of itself, and how the submission that it tells of ended."""
+    head, _, body = path.read_text("utf-8").partition("\n\n")
+    header = {name: value.strip() for name, _, value in (line.partition(":") for line in head.splitlines())}
+    replies = ReplyParser().feed(body.replace("\n", "\r\n").encode()) if body else [None]
+    return header, Submission(Phase(header["phase"]), replies[0])
 
 
 @pytest.mark.parametrize("path", sorted(TRANSCRIPTS.glob("*.txt")), ids=lambda path: path.stem)
 def test_every_recorded_reply_ends_as_its_verdict_says(
     path: Path, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    head, _, body = path.read_text("utf-8").partition("\n\n")
-    header = {name: value.strip() for name, _, value in (line.partition(":") for line in head.splitlines())}
-    replies = ReplyParser().feed(body.replace("\n", "\r\n").encode()) if body else [None]
-    submission = Submission(Phase(header["phase"]), replies[0])
+    header, submission = recorded(path)
     bench.mailer = ScriptedMailer(submission, submission)
     expected = AFTER[Verdict(header["verdict"])]
 
@@ -135,12 +146,28 @@ def test_every_recorded_reply_ends_as_its_verdict_says(
 
     entry = bench.ledger.only()
     assert (state, entry.state, entry.attempts) == (expected.state, expected.state, expected.attempts)
-    assert entry.reply == (replies[0].text if replies[0] else "")
-    assert [put.delay for put in bench.outbox.puts] == ([expected.delay] if expected.delay else [])
+    assert entry.reply == (submission.reply.text if submission.reply else "")
+    again = [put.delay for put in bench.outbox.puts if put.text == waiting_body("order-17")]
+    assert again == ([expected.delay] if expected.delay else [])
     assert entry.due_at == (NOON + expected.delay if expected.delay else None)
-    assert entry.body == (message() if expected.delay else b"")
+    stands = [*bench.line, *bench.room.ids_in(line_of("noreply", "noreply@contoso.com"))]
+    assert stands == (["order-17"] if expected.in_line else [])
+    assert entry.body == (message() if expected.delay or expected.in_line else b"")
     assert bool(entry.reason) == (expected.state is not State.ACCEPTED)
-    assert len(caplog.records) == 1
+    assert len([word for _, word, _ in lines(caplog) if word.startswith("mail-")]) == 1
+
+
+@pytest.mark.parametrize("path", sorted(TRANSCRIPTS.glob("*.txt")), ids=lambda path: path.stem)
+def test_every_recorded_reply_stops_whom_its_verdict_concerns(path: Path, bench: Bench) -> None:
+    header, submission = recorded(path)
+    judgement = judge(submission)
+    bench.mailer = ScriptedMailer(submission, submission)
+    bench.send(message())
+    whole = bench.state.hold, bench.state.pause, list(bench.state.address_holds)
+    held = header["verdict"] in {"hold", "reauthenticate"}
+    assert bool(whole[0]) == (held and judgement.scope is not Scope.ADDRESS)
+    assert bool(whole[1]) == (header["verdict"] == "throttle")
+    assert whole[2] == (["noreply@contoso.com"] if held and judgement.scope is Scope.ADDRESS else [])
 
 
 def test_what_goes_again_is_put_back_by_its_id(bench: Bench) -> None:
@@ -162,10 +189,13 @@ def test_a_later_attempt_repeats_the_first_octet_by_octet(bench: Bench) -> None:
 
 def test_attempts_come_farther_and_farther_apart_and_end(bench: Bench) -> None:
     bench.mailer.script = [BUSY] * MOST_ATTEMPTS
-    state = bench.send(message())
+    state, seconds = bench.send(message()), []
     while state is State.DEFERRED:
+        due_at = bench.ledger.only().due_at
+        assert due_at is not None
+        seconds.append((due_at - bench.clock()).total_seconds())
         state = bench.send_what_waits()
-    seconds = [put.delay.total_seconds() for put in bench.outbox.puts]
+        assert bench.clock() == due_at
     assert seconds == [15, 60, 240, 960, 3840, 7200, 7200]
     entry = bench.ledger.only()
     assert (state, entry.attempts) == (State.REJECTED, 8)
@@ -212,14 +242,21 @@ def test_535_is_answered_with_a_new_token_at_once(bench: Bench) -> None:
 
 
 def test_535_never_rejects_the_message(bench: Bench) -> None:
-    bench.mailer.script = [REFUSED] * 40
-    state = bench.send(message())
+    bench.mailer.script = [REFUSED] * 2
+    bench.mailer.doors = [REFUSED] * 38
+    assert bench.send(message()) is State.HELD
     for _ in range(19):
-        assert state is State.DEFERRED
-        assert bench.ledger.only().attempts == 0
-        state = bench.send_what_waits()
-    bench.mailer.script = []
-    assert bench.send_what_waits() is State.ACCEPTED
+        bench.clock.advance(LONGEST_PROBE)
+        bench.release()
+        entry = bench.ledger.only()
+        assert (entry.state, entry.attempts) == (State.HELD, 0)
+    assert len(bench.mailer.submitted) == 2
+    assert bench.mailer.doors == []
+    bench.clock.advance(LONGEST_PROBE)
+    bench.release()
+    bench.serve(called=True)
+    assert bench.state_of("order-17") is State.ACCEPTED
+    assert bench.ledger.only().attempts == 1
 
 
 def test_535_twice_says_what_an_administrator_must_type(bench: Bench) -> None:

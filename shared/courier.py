@@ -1,0 +1,200 @@
+"""
+The courier: carries one claimed message to the mail server and says what came of it.
+
+It composes the message, gets an access token, hands it over, and, where the token was refused, does so once
+more with a new one. What an attempt says about its sender goes to `Holds`; what it says about the message
+comes back as the entry that is to be written.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from shared.core import delivery, holds, remedies
+from shared.core.holds import Finding, Pause, Proof
+from shared.core.oauth import NO_GRANT
+from shared.core.reply import Verdict, judge
+from shared.core.smtp import Phase
+from shared.errors import GrantError, MessageError, PayloadError, TokenUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from shared.composer import Composed
+    from shared.core.delivery import Entry
+    from shared.core.holds import Hold
+    from shared.core.message import Message
+    from shared.core.oauth import AccessToken, Service
+    from shared.core.sender import Sender
+    from shared.core.smtp import Envelope, Octets, Submission
+    from shared.ports import Tokens
+
+log = logging.getLogger(__name__)
+
+# From here on the server may count a message.
+_COUNTED = frozenset({Phase.DATA, Phase.BODY, Phase.END_OF_DATA, Phase.DONE})
+
+
+class Composer(Protocol):
+    """Makes a message ready to go; raises ``MessageError`` for one that cannot be sent as asked."""
+
+    def compose(self, message: Message, sender: Sender, *, mail_id: str, date: datetime) -> Composed:
+        """Return envelope and octets, the same at every attempt."""
+        ...
+
+
+class Mailer(Protocol):
+    """The mail server, over authenticated sessions."""
+
+    def submit(
+        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
+    ) -> Submission:
+        """Hand one message over and return what became of it; expected failures do not raise."""
+        ...
+
+    def knock(self, sender: Sender, token: AccessToken) -> Submission | None:
+        """Sign in and hand nothing over; returns how that failed, None where it did not."""
+        ...
+
+
+class SenderHolds(Protocol):
+    """What holds senders."""
+
+    def found(self, sender: Sender, finding: Finding) -> None:
+        """Take in what a failed attempt says about its sender."""
+        ...
+
+    def hold(self, sender: Sender, hold: Hold, *, address: str = "") -> None:
+        """Hold a sender, or one From address of it."""
+        ...
+
+    def wait(self, sender: Sender, pause: Pause) -> None:
+        """Let a sender wait for time alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """
+    What came of it.
+
+    ``entry`` is to be written; in its sender's line where it waits without a ``due_at``. ``counted`` says
+    that the server may have counted the message, ``accepted`` that it took it.
+    """
+
+    entry: Entry
+    counted: bool = False
+    accepted: bool = False
+
+
+class Courier:
+    """Carries messages; ``jitter`` gives a number from 0 to 1."""
+
+    def __init__(
+        self,
+        *,
+        composer: Composer,
+        tokens: Tokens,
+        mailer: Mailer,
+        holds: SenderHolds,
+        services: Mapping[str, Service],
+        consent_url: Callable[[str], str],
+        clock: Callable[[], datetime],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._composer = composer
+        self._tokens = tokens
+        self._mailer = mailer
+        self._holds = holds
+        self._services = services
+        self._consent_url = consent_url
+        self._clock = clock
+        self._jitter = jitter
+
+    def carry(self, message: Message, sender: Sender, entry: Entry, body: bytes) -> Carried:
+        """Carry a message that this process has claimed; ``body`` is kept where it has to wait."""
+        date = entry.date or entry.created_at
+        try:
+            composed = self._composer.compose(message, sender, mail_id=entry.message_id, date=date)
+            entry = replace(entry, message_id=composed.mail_id)
+            submission = self._submit(composed, sender)
+        except MessageError as error:
+            return Carried(delivery.refuse(entry, reason="\n".join(error.problems), now=self._clock()))
+        except GrantError as error:
+            return Carried(self._without_token(error, sender, entry, body))
+        except PayloadError as error:
+            waits = delivery.waiting(
+                entry, reason=str(error), now=self._clock(), jitter=self._jitter(), body=body
+            )
+            return Carried(waits)
+        return self._after(submission, message, sender, entry, body)
+
+    def probe(self, sender: Sender) -> str:
+        """
+        Find out whether a sender could send, without sending anything; returns what is wrong, "" if nothing.
+        """
+        try:
+            token = self._tokens.token(sender)
+            failed = self._mailer.knock(sender, token)
+            if failed and judge(failed).verdict is Verdict.REAUTHENTICATE:
+                token = self._tokens.token_after_refusal(sender, token)
+                failed = self._mailer.knock(sender, token)
+        except GrantError as error:
+            return self._about_token(error, sender)
+        return delivery.reason(failed, self._explain(judge(failed).remedy, sender)) if failed else ""
+
+    def _submit(self, composed: Composed, sender: Sender) -> Submission:
+        """Hand it over; where the token was refused, once more with a new one."""
+        token = self._tokens.token(sender)
+        envelope, octets = composed.envelope, composed.mime
+        submission = self._mailer.submit(sender, token, envelope, octets, smtputf8=octets.smtputf8)
+        if judge(submission).verdict is Verdict.REAUTHENTICATE:
+            token = self._tokens.token_after_refusal(sender, token)
+            submission = self._mailer.submit(sender, token, envelope, octets, smtputf8=octets.smtputf8)
+        return submission
+
+    def _without_token(self, error: GrantError, sender: Sender, entry: Entry, body: bytes) -> Entry:
+        """Nothing is wrong with the message, so no attempt is counted; it goes when there is a token."""
+        reason, now = self._about_token(error, sender), self._clock()
+        if isinstance(error, TokenUnavailableError):
+            self._holds.wait(sender, Pause(now + holds.TOKEN_PAUSE, reason))
+            return delivery.in_line(entry, now=now, body=body, reason=reason, held=False)
+        key, _ = remedies.for_grant(error)
+        self._holds.hold(sender, holds.new_hold(key, reason, proof=Proof.SESSION, now=now))
+        return delivery.in_line(entry, now=now, body=body, reason=reason, held=True)
+
+    def _about_token(self, error: GrantError, sender: Sender) -> str:
+        explained = self._explain(remedies.for_grant(error)[0], sender)
+        return explained if error.code == NO_GRANT else f"{error}; {explained}"
+
+    def _after(
+        self, submission: Submission, message: Message, sender: Sender, entry: Entry, body: bytes
+    ) -> Carried:
+        judgement, now = judge(submission), self._clock()
+        reason = delivery.reason(submission, self._explain(judgement.remedy, sender))
+        written = delivery.after(
+            entry,
+            judgement,
+            hold_on_doubt=message.fields.on_doubt == "hold",
+            reply=submission.reply.text if submission.reply else "",
+            reason=reason,
+            now=now,
+            jitter=self._jitter(),
+            body=body,
+        )
+        if not submission.accepted:
+            address = sender.from_for(message).key
+            finding = Finding(judgement, submission.phase, reason, address, now)
+            self._holds.found(sender, finding)
+        return Carried(written, counted=submission.phase in _COUNTED, accepted=submission.accepted)
+
+    def _explain(self, key: str, sender: Sender) -> str:
+        return remedies.explain(
+            key,
+            sender=sender,
+            service=self._services[sender.service],
+            consent_url=self._consent_url(sender.name),
+        )

@@ -1,0 +1,86 @@
+"""
+The routes of ``/senders``: how each stands, and a person's word that holds one or lets it go on.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from shared.web.responses import Response, answer, problem
+from shared.workflows import senders
+
+if TYPE_CHECKING:
+    from shared.workflows.senders import SendersTools
+
+_LONGEST_REASON = 1_000
+_FIELDS = ("reason", "address")
+
+
+def show_all(tools: SendersTools) -> Response:
+    """Answer ``GET /senders``."""
+    return answer({"senders": senders.show_all(tools)})
+
+
+def show(tools: SendersTools, name: str) -> Response:
+    """Answer ``GET /senders/{sender}``."""
+    found = senders.show(tools, name)
+    return answer(found) if found else _unknown(tools, name)
+
+
+def hold(tools: SendersTools, name: str, body: bytes) -> Response:
+    """Answer ``POST /senders/{sender}/hold``; the body may hold a ``reason`` and a From ``address``."""
+    asked = _read(body, _FIELDS)
+    if isinstance(asked, Response):
+        return asked
+    if wrong := _not_ours(tools, name, asked):
+        return wrong
+    found = senders.hold(tools, name, reason=asked.get("reason", ""), address=asked.get("address", ""))
+    return answer(found) if found else _unknown(tools, name)
+
+
+def resume(tools: SendersTools, name: str, body: bytes) -> Response:
+    """Answer ``POST /senders/{sender}/resume``; the body may hold a From ``address``."""
+    asked = _read(body, ("address",))
+    if isinstance(asked, Response):
+        return asked
+    found = senders.resume(tools, name, address=asked.get("address", ""))
+    return answer(found) if found else _unknown(tools, name)
+
+
+def _read(body: bytes, fields: tuple[str, ...]) -> dict[str, str] | Response:
+    if not body.strip():
+        return {}
+    try:
+        value: Any = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return problem(400, "not JSON", "the body is not a JSON object in UTF-8; it may also be empty")
+    if not isinstance(value, dict):
+        return problem(400, "not an object", "the body is JSON but not an object; it may also be empty")
+    problems = [f"{name}: is not a field here" for name in value if name not in fields]
+    problems += [f"{name}: is not a string" for name in fields if not isinstance(value.get(name, ""), str)]
+    problems += [
+        f"{name}: is longer than {_LONGEST_REASON} characters"
+        for name in fields
+        if isinstance(value.get(name), str) and len(value[name]) > _LONGEST_REASON
+    ]
+    if problems:
+        return problem(400, "not as asked", "; ".join(problems), problems=problems)
+    # Addresses are compared as Exchange does, without case.
+    asked = {name: value[name].strip() for name in fields if value.get(name)}
+    return {name: text.lower() if name == "address" else text for name, text in asked.items()}
+
+
+def _not_ours(tools: SendersTools, name: str, asked: dict[str, str]) -> Response | None:
+    sender, address = tools.senders.get(name), asked.get("address")
+    if sender is None or address is None:
+        return None
+    if address in {each.key for each in (sender.from_address, *sender.also_from)}:
+        return None
+    said = f"address: {address} is not an address of {name}; it may send as those in from and also_from"
+    return problem(400, "not an address of this sender", said, problems=[said])
+
+
+def _unknown(tools: SendersTools, name: str) -> Response:
+    known = ", ".join(tools.senders)
+    return problem(404, "no such sender", f"mail.toml has no sender {name!r}; it has {known}")

@@ -1,0 +1,218 @@
+"""
+``release``: every minute, what waits is let go.
+
+1. What is due before the next run, or soon after, is put on the outbox, to be seen at its very time.
+2. Held senders are probed, at growing intervals and without sending anything; where the cause is gone, their
+   mail flows. What a probe cannot see is tried with one of the messages that wait.
+3. Lines that have mail and are served by nobody, because an instance ended or a pause is over, are served
+   again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shared.core.holds import Proof
+from shared.core.intake import call_body, waiting_body
+from shared.core.waiting import line_of
+from shared.log_words import Word
+from shared.scribe import SOON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from shared.core.holds import Hold, SenderState
+    from shared.core.sender import Sender
+    from shared.ports import WaitingRoom
+
+log = logging.getLogger(__name__)
+
+# The timer's own period; what ends within it is called for now.
+_PERIOD: Final = timedelta(minutes=1)
+# Probes may wait for a network that does not answer; the next run goes on with the others.
+_PROBE_FOR: Final = timedelta(seconds=40)
+
+
+class Outbox(Protocol):
+    """The queue that messages come from."""
+
+    def put(self, text: str, *, delay: timedelta) -> None:
+        """Put ``text`` on the queue, to be seen after ``delay``."""
+        ...
+
+    def put_all(self, texts: Iterable[tuple[str, timedelta]]) -> None:
+        """Put many on the queue, several at a time."""
+        ...
+
+
+class Register(Protocol):
+    """What every instance agrees on about each sender."""
+
+    def all(self) -> list[SenderState]:
+        """Return the state of every sender that has one."""
+        ...
+
+    def change(
+        self, sender: str, decide: Callable[[SenderState], SenderState]
+    ) -> tuple[SenderState, SenderState]:
+        """Change a sender's state; returns what stood there before and after."""
+        ...
+
+
+class Holds(Protocol):
+    """What lets senders go on."""
+
+    def resume(self, sender: Sender, *, address: str = "", why: str) -> bool:
+        """End a hold and have the mail flow."""
+        ...
+
+
+class Prober(Protocol):
+    """Finds out whether a sender could send."""
+
+    def probe(self, sender: Sender) -> str:
+        """Return what is wrong, "" if nothing."""
+        ...
+
+
+class Places(Protocol):
+    """The connections that this process may open."""
+
+    def place_for_probe(self, sender: Sender) -> bool:
+        """Take one for a probe."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTools:
+    """What letting go needs of the world."""
+
+    room: WaitingRoom
+    outbox: Outbox
+    register: Register
+    holds: Holds
+    prober: Prober
+    places: Places
+    senders: Mapping[str, Sender]
+    clock: Callable[[], datetime]
+
+
+def release(tools: ReleaseTools) -> int:
+    """Let go what may go; returns how many messages were due."""
+    due = _release_what_is_due(tools)
+    probed = _probe(tools)
+    called = _call(tools)
+    if due or probed or called:
+        log.info(
+            "released %d messages that were due; probed %d holds; had %d lines served",
+            due,
+            probed,
+            called,
+            extra={"event": Word.RELEASED},
+        )
+    return due
+
+
+# 1. What is due.
+
+
+def _release_what_is_due(tools: ReleaseTools) -> int:
+    released = 0
+    for page in tools.room.due(tools.clock() + SOON):
+        now = tools.clock()
+        # Put first and removed after: what is put twice, where this breaks off, is sent once all the same.
+        tools.outbox.put_all((waiting_body(due.message_id), max(due.at - now, timedelta())) for due in page)
+        tools.room.forget(page)
+        released += len(page)
+    return released
+
+
+# 2. Held senders.
+
+
+def _probe(tools: ReleaseTools) -> int:
+    probed, ends_at = 0, tools.clock() + _PROBE_FOR
+    for state in tools.register.all():
+        sender = tools.senders.get(state.sender)
+        if sender is None:
+            continue
+        holds = {"": state.hold, **state.address_holds}
+        for address, hold in holds.items():
+            now = tools.clock()
+            if hold and hold.probe_at and hold.probe_at <= now < ends_at:
+                _probe_one(tools, sender, address)
+                probed += 1
+    return probed
+
+
+def _probe_one(tools: ReleaseTools, sender: Sender, address: str) -> None:
+    """Probe one hold; the next probe is set before this one begins, so that no crash repeats it at once."""
+    if not tools.places.place_for_probe(sender):
+        return  # every connection is in use by mail from other addresses; the next run tries again
+    begun: list[Hold] = []
+
+    def decide(state: SenderState) -> SenderState:
+        begun.clear()
+        hold = state.address_holds.get(address) if address else state.hold
+        if hold is None:
+            return state
+        begun.append(hold)
+        return _with(state, address, hold.probed(tools.clock()))
+
+    tools.register.change(sender.name, decide)
+    if not begun:
+        return
+    if wrong := tools.prober.probe(sender):
+        log.warning(
+            "probed %s: %s",
+            sender.name,
+            wrong,
+            extra={"event": Word.PROBE_FAILED, "sender": sender.name},
+        )
+    elif begun[0].proof is Proof.SESSION:
+        tools.holds.resume(sender, address=address, why="a probe could sign in again")
+    else:
+        _try_one(tools, sender, address)
+
+
+def _try_one(tools: ReleaseTools, sender: Sender, address: str) -> None:
+    """Let one message of those that wait find out whether the cause is gone."""
+
+    def decide(state: SenderState) -> SenderState:
+        hold = state.address_holds.get(address) if address else state.hold
+        if hold is None:
+            return state
+        return replace(_with(state, address, replace(hold, trying=True)), line=True)
+
+    tools.register.change(sender.name, decide)
+    if address:
+        tools.room.move(line_of(sender.name, address), line_of(sender.name), most=1)
+    tools.outbox.put(call_body(sender.name), delay=timedelta())
+
+
+def _with(state: SenderState, address: str, hold: Hold) -> SenderState:
+    if address:
+        return replace(state, address_holds={**state.address_holds, address: hold})
+    return replace(state, hold=hold)
+
+
+# 3. Lines that stand still.
+
+
+def _call(tools: ReleaseTools) -> int:
+    called = 0
+    for state in tools.register.all():
+        now = tools.clock()
+        held = state.hold is not None and not state.hold.trying
+        if state.sender not in tools.senders or not state.line or held or state.is_served(now):
+            continue
+        pause = state.paused(now)
+        if pause and pause.until - now > _PERIOD:
+            continue
+        tools.outbox.put(call_body(state.sender), delay=pause.until - now if pause else timedelta())
+        called += 1
+    return called

@@ -1,0 +1,319 @@
+"""
+``serve_line``: the mail that waits in a sender's line goes, in its order and within the limits.
+
+Any instance may serve any line, and one at a time does; it says so in the register, for a few seconds ahead,
+and whoever puts mail in the line relies on that.
+
+1. Find out whether this process is to serve; where it has enough to do, call another.
+2. Take a seat: wait until the mailbox may send one more.
+3. Take who is next at that moment: by priority, then by age.
+4. Claim it, carry it, record what came of it; then it leaves the line.
+5. Go on until the line is empty, the sender is held or paused, or somebody else should have a turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shared.core import delivery, holds, intake
+from shared.core.delivery import Delivery, Doubt, Entry, LookAgain, State, Take
+from shared.core.intake import Call, ClaimCheck, Waiting, call_body
+from shared.core.waiting import InLine, Rank, in_line
+from shared.errors import MessageError
+from shared.pacer import NotNow, Seat, Service
+from shared.scribe import Scribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
+
+    from shared.core.holds import SenderState
+    from shared.core.message import Message
+    from shared.core.sender import Sender
+    from shared.ports import Courier, Holds, Payloads
+    from shared.scribe import ScribeTools
+
+# One run of a function; after it, another instance or a new run goes on, so that none runs for ever.
+SERVE_FOR: Final = timedelta(minutes=4)
+# How soon a call is answered by another where this process serves as many lines as it can.
+_CALL_AGAIN: Final = timedelta(seconds=2)
+# Holds the place of the queue message that a message in line does not have.
+_FROM_LINE: Final = "line"
+
+
+class Pacer(Protocol):
+    """Who in this process may hand a message over now, and who serves."""
+
+    @property
+    def holder(self) -> str:
+        """The name of this process among the instances."""
+        ...
+
+    def admit(
+        self, sender: Sender, *, recipients: int, address: str, from_line: bool = False, behind: int = 0
+    ) -> Seat | NotNow:
+        """Return a seat for one message, or why there is none just now."""
+        ...
+
+    def leave(self, seat: Seat, *, used: bool, recipients: int | None = None) -> None:
+        """Give the seat up."""
+        ...
+
+    def begin_serving(self, sender: Sender, *, called: bool = False) -> Service:
+        """Decide who serves the sender's line."""
+        ...
+
+    def end_serving(self, sender: Sender) -> None:
+        """Serve no longer."""
+        ...
+
+    def withdraw(self, sender: Sender) -> None:
+        """Take a promise back."""
+        ...
+
+    def hand_over(self, sender: Sender) -> None:
+        """Serve no longer although there is mail."""
+        ...
+
+    def line_is_empty(self, sender: Sender) -> timedelta | None:
+        """Say that it was found empty; returns how long to wait before it is looked at again, or None."""
+        ...
+
+    def known(self, sender: Sender) -> SenderState | None:
+        """Return what was last read of a sender."""
+        ...
+
+    def alive(self, sender: Sender) -> Collection[str]:
+        """Return the instances that are known to live."""
+        ...
+
+    def begin_trial(self, sender: Sender, address: str) -> bool:
+        """Whether this message is the one that may try the hold of its From address."""
+        ...
+
+
+class Lines(Protocol):
+    """The heads of the lines, as this process knows them."""
+
+    def look(self, sender: str) -> InLine | None:
+        """Return somebody who waits."""
+        ...
+
+    def waiting(self, sender: str) -> int:
+        """Return how many are known to wait."""
+        ...
+
+    def take(self, sender: str) -> InLine | None:
+        """Take the one that is next as of now."""
+        ...
+
+    def put_back(self, sender: str, place: InLine) -> None:
+        """Leave one in the line that was taken."""
+        ...
+
+    def pass_over(self, sender: str, place: InLine) -> None:
+        """Leave one in the line that is in other hands."""
+        ...
+
+    def somebody_passed(self, sender: str) -> bool:
+        """Whether one was left in the line because it is in other hands."""
+        ...
+
+    def done(self, sender: str, place: InLine) -> None:
+        """Let one leave the line."""
+        ...
+
+    def tidy(self, sender: str) -> None:
+        """Write down who has left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServeTools:
+    """What serving a line needs of the world. ``pause`` waits for so many seconds."""
+
+    scribe: ScribeTools
+    payloads: Payloads
+    pacer: Pacer
+    lines: Lines
+    holds: Holds
+    courier: Courier
+    senders: Mapping[str, Sender]
+    clock: Callable[[], datetime]
+    pause: Callable[[float], object]
+
+
+def serve_line(tools: ServeTools, name: str, *, called: bool = False) -> int:
+    """
+    Serve a sender's line, where this process is the one to do so; returns how many messages went.
+
+    ``called`` says that a call on the outbox asked for it.
+    """
+    sender = tools.senders.get(name)
+    if sender is None:
+        return 0  # it is in mail.toml no longer: what waits for it waits in the ledger
+    service = tools.pacer.begin_serving(sender, called=called)
+    if service is Service.CALL:
+        tools.scribe.outbox.put(call_body(name), delay=_CALL_AGAIN)
+    if service is not Service.MINE:
+        return 0
+    try:
+        return _serve(tools, sender)
+    finally:
+        tools.lines.tidy(name)
+        tools.pacer.end_serving(sender)
+
+
+def _serve(tools: ServeTools, sender: Sender) -> int:
+    ends_at, went = tools.clock() + SERVE_FOR, 0
+    while tools.clock() < ends_at:
+        waiting = tools.lines.look(sender.name)
+        if waiting is None:
+            if tools.lines.somebody_passed(sender.name):
+                return went  # the line stays marked, and `release` has it looked at again
+            wait = tools.pacer.line_is_empty(sender)
+            if wait is None:
+                return went
+            tools.pause(wait.total_seconds())
+            continue
+        behind = tools.lines.waiting(sender.name)
+        seat = tools.pacer.admit(
+            sender, recipients=waiting.recipients, address="", from_line=True, behind=behind
+        )
+        if isinstance(seat, NotNow):
+            # Held or paused, or no connection is free: `release` has it served when that is over.
+            tools.pacer.withdraw(sender)
+            return went
+        went += _Serving(tools, sender, seat).run()
+    tools.pacer.hand_over(sender)
+    tools.scribe.outbox.put(call_body(sender.name), delay=timedelta())
+    return went
+
+
+class _Serving:
+    """One message out of the line."""
+
+    def __init__(self, tools: ServeTools, sender: Sender, seat: Seat) -> None:
+        self._tools = tools
+        self._sender = sender
+        self._seat = seat
+        self._came = Delivery(_FROM_LINE, 1, holder=tools.pacer.holder)
+        self._scribe = Scribe(self._came, tools.scribe)
+
+    def run(self) -> bool:
+        """Send who is next; whether a message went to the server."""
+        counted, place = False, self._tools.lines.take(self._sender.name)
+        try:
+            if place is not None:
+                counted = self._send(place)
+        except BaseException:
+            if place is not None:
+                self._tools.lines.put_back(self._sender.name, place)
+            raise
+        finally:
+            recipients = place.recipients if place else 0
+            self._tools.pacer.leave(self._seat, used=counted, recipients=recipients)
+        return counted
+
+    def _send(self, place: InLine) -> bool:
+        lines, name = self._tools.lines, self._sender.name
+        entry = self._tools.scribe.ledger.find(place.message_id)
+        if entry is None or entry.state.is_settled or not entry.body:
+            lines.done(name, place)
+            return False
+        try:
+            message = self._message(entry)
+        except MessageError as error:
+            return self._refuse(entry, place, error)
+        address = self._sender.from_for(message).key
+        if self._is_held(address):
+            self._set_aside(entry, message, address)
+            lines.done(name, place)
+            return False
+        claimed = self._claim(entry, message, place)
+        if claimed is None:
+            return False
+        carried = self._tools.courier.carry(message, self._sender, claimed, entry.body)
+        self._scribe.settle(carried.entry, lambda each: self._stand(each, message, address))
+        lines.done(name, place)
+        known = self._tools.pacer.known(self._sender)
+        if carried.accepted and known and holds.something_to_clear(known, address):
+            self._tools.holds.succeeded(self._sender, address)
+        return carried.counted
+
+    def _message(self, entry: Entry) -> Message:
+        found = intake.read(entry.body, fallback_id=entry.id)
+        if isinstance(found, ClaimCheck):
+            found = intake.fetch(found, self._tools.payloads.read, fallback_id=entry.id)
+        if isinstance(found, Waiting | Call):
+            raise MessageError(("message: what waits under this id is no message",))
+        if (found.id, found.content_hash) != (entry.id, entry.content_hash):
+            raise MessageError(("blob: it holds another message now than the one that waits",))
+        self._sender.from_for(found)
+        return found
+
+    def _claim(self, entry: Entry, message: Message, place: InLine) -> Entry | None:
+        decision = delivery.claim(
+            entry,
+            delivery=self._came,
+            content_hash=entry.content_hash,
+            now=self._tools.clock(),
+            hold_on_doubt=message.fields.on_doubt == "hold",
+            alive=self._tools.pacer.alive(self._sender),
+        )
+        lines, name = self._tools.lines, self._sender.name
+        if isinstance(decision, Take):
+            if claimed := self._tools.scribe.ledger.update(decision.entry):
+                return claimed
+            lines.put_back(name, place)  # somebody was faster; the next look says what they made of it
+        elif isinstance(decision, Doubt):
+            self._scribe.settle(decision.entry, lambda _: place)
+            lines.done(name, place)
+        elif isinstance(decision, LookAgain):
+            self._scribe.park(entry, lambda _: place)
+            lines.done(name, place)
+        elif entry.state is State.SENDING and entry.claimed_by and entry.claimed_by.holder:
+            lines.pass_over(name, place)  # the instance that has it lives, or has only just died
+        else:
+            lines.done(name, place)  # the queue message that holds the claim sees to it
+        return None
+
+    def _is_held(self, address: str) -> bool:
+        known = self._tools.pacer.known(self._sender)
+        if known is None or address not in known.address_holds:
+            return False
+        return not self._tools.pacer.begin_trial(self._sender, address)
+
+    def _set_aside(self, entry: Entry, message: Message, address: str) -> None:
+        """Let the others pass one whose From address is held."""
+        known = self._tools.pacer.known(self._sender)
+        reason = known.address_holds[address].reason if known else ""
+        if entry.state is State.SENDING:
+            return
+        waits = delivery.in_line(entry, now=self._tools.clock(), body=entry.body, reason=reason, held=True)
+        if waits is entry:
+            self._scribe.park(entry, lambda each: self._stand(each, message, address))
+        else:
+            self._scribe.settle(waits, lambda each: self._stand(each, message, address))
+
+    def _stand(self, entry: Entry, message: Message, address: str) -> InLine:
+        known = self._tools.pacer.known(self._sender)
+        aside = entry.state is State.HELD and known is not None and known.hold is None
+        apart = aside and known is not None and address in known.address_holds
+        recipients = max(1, len(message.recipients))
+        rank = Rank.of(message.fields.priority)
+        return in_line(entry, rank=rank, recipients=recipients, address=address if apart else "")
+
+    def _refuse(self, entry: Entry, place: InLine, error: MessageError) -> bool:
+        """What it waits to send is gone or another: its own record says so."""
+        decision = delivery.claim(
+            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
+        )
+        if isinstance(decision, Take) and (claimed := self._tools.scribe.ledger.update(decision.entry)):
+            reason = "\n".join(error.problems)
+            refused = delivery.refuse(claimed, reason=reason, now=self._tools.clock())
+            self._scribe.settle(refused, lambda _: place)
+        self._tools.lines.done(self._sender.name, place)
+        return False
