@@ -12,6 +12,7 @@ import argparse
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ _ROUND_TRIP_MS = 200  # as from another continent: an instance has much in hand 
 _LAST_KILL = 0.9  # of the messages: after that too little is under way
 _SOON_SECONDS = 0.5  # between the count that a kill waits for and the kill, at random
 _LOOK_SECONDS = 0.1
-_SECONDS = 300  # for what is left after the last kill: locks and shares of the dead run out well before
+_SECONDS = 300  # for the kills, and again for what is left: locks and shares of the dead run out well before
 _BACK_SECONDS = 30  # a new instance takes about three
 
 
@@ -42,6 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--instances", type=int, default=4, help="two at least")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--on-doubt", choices=("resend", "hold"), help="one mode alone; default: both")
+    parser.add_argument(
+        "--connections", type=int, default=RAISED.connections, help="few of them make messages stand in line"
+    )
+    parser.add_argument("--round-trip-ms", type=float, default=_ROUND_TRIP_MS, help="of the mail server")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the host's log there")
     options = parser.parse_args(arguments)
@@ -49,10 +54,11 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--instances: two at least")
     print(f"seed {options.seed}", flush=True)
     modes = (options.on_doubt,) if options.on_doubt else ("resend", "hold")
+    limits = replace(RAISED, connections=options.connections)
     with stage(
-        instances=options.instances, limits=RAISED, lock_seconds=_LOCK_SECONDS, keep=options.keep
+        instances=options.instances, limits=limits, lock_seconds=_LOCK_SECONDS, keep=options.keep
     ) as made:
-        made.controls.mail({"round_trip_ms": _ROUND_TRIP_MS})
+        made.controls.mail({"round_trip_ms": options.round_trip_ms})
         chance = random.Random(options.seed)
         held = [_run(made, mode, options.messages, options.kills, chance) for mode in modes]
         return 0 if all(held) else 1
@@ -81,12 +87,12 @@ def _run(made: Stage, mode: str, count: int, kills: int, chance: random.Random) 
 
 def _kill(made: Stage, before: int, moments: list[int], chance: random.Random) -> None:
     """Kill an instance each time that the mail server has taken so many messages, a random while later."""
+    deadline = time.monotonic() + _SECONDS
     for moment in moments:
-        deadline = time.monotonic() + _SECONDS
         while made.accepted() - before < moment and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         time.sleep(chance.uniform(0, _SOON_SECONDS))
-        while not killing.kill_one(made.stack, chance):
+        while time.monotonic() < deadline and not killing.kill_one(made.stack, chance):
             time.sleep(_LOOK_SECONDS)
 
 

@@ -37,8 +37,8 @@ class Limits:
 
 
 EXCHANGE = Limits(messages_per_minute=30, connections=3)
-#: For runs that the limits would only make long.
-RAISED = Limits(messages_per_minute=1_000_000, connections=100)
+#: For runs that the limits would only make long. The dead keep connections for a while, hence so many.
+RAISED = Limits(messages_per_minute=1_000_000, connections=1_000)
 
 
 @dataclass(slots=True)
