@@ -61,6 +61,28 @@ class Holds:
         """Return what stands in the register."""
         return self._register.read(sender)
 
+    def stands_aside(self, sender: Sender, address: str) -> bool:
+        """Whether held mail of a From address lets the others of its sender pass: not where all are held."""
+        state = self._register.read(sender.name)
+        return state.hold is None and address in state.address_holds
+
+    def bring_back(self, sender: Sender, address: str) -> None:
+        """Bring the mail of an address that is no longer held back to its sender's line."""
+        self._room.move(line_of(sender.name, address), line_of(sender.name))
+        self._register.change(sender.name, lambda state: holds.returned(state, address))
+
+    def tell(self, sender: Sender, address: str) -> None:
+        """Tell of a hold that has begun, where that has not been done."""
+        state = self._register.read(sender.name)
+        hold = state.address_holds.get(address) if address else state.hold
+        if hold and not hold.told:
+            self._held(sender, hold, address)
+
+    def look_back(self, sender: Sender, address: str) -> None:
+        """Bring mail back that has just stepped aside, where its address was resumed meanwhile."""
+        if address not in self._register.read(sender.name).address_holds:
+            self._room.move(line_of(sender.name, address), line_of(sender.name))
+
     def found(self, sender: Sender, finding: Finding) -> None:
         """Take in what an attempt that failed says about its sender."""
         before, after = self._register.change(sender.name, lambda state: holds.after_finding(state, finding))
@@ -114,7 +136,7 @@ class Holds:
 
     def _resumed(self, sender: Sender, address: str, *, why: str) -> None:
         if address:
-            self._room.move(line_of(sender.name, address), line_of(sender.name))
+            self.bring_back(sender, address)
         self._outbox.put(call_body(sender.name), delay=_CALL_AFTER)
         data = {"address": address} if address else {}
         self._events.tell_of_sender(RESUMED, sender.name, {**data, "reason": why}, at=self._clock())
@@ -162,6 +184,7 @@ class Holds:
             hold.reason,
             extra={"event": word, "sender": sender.name},
         )
+        self._register.change(sender.name, lambda state: holds.told(state, address))
 
 
 def _ended(before: SenderState, after: SenderState) -> list[str]:

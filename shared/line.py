@@ -119,7 +119,12 @@ class Lines:
         with self._lock:
             gone, head.gone = head.gone, []
         if gone:
-            self._room.leave(gone)
+            try:
+                self._room.leave(gone)
+            except BaseException:
+                with self._lock:
+                    head.gone = [*gone, *head.gone]
+                raise
             left = {place.key for place in gone}
             with self._lock:
                 head.rows = [row for row in head.rows if row.key not in left]

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.core import pacing
-from shared.core.holds import Pause
+from shared.core.holds import OWED, Pause
 from shared.core.pacing import Ask, Grant, Pace, Permit
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # How long what was read about a sender is believed: a hold, a pause, that its line is served.
 KNOWN_FOR: Final = timedelta(seconds=5)
+# Who serves a line reads it again with its next slots, which is seldom later than this.
+_BELIEVED_SERVING: Final = timedelta(seconds=10)
 # How far ahead the one that serves a line takes its slots: a read and a write for every few messages.
 AHEAD: Final = timedelta(seconds=8)
 _SLOTS_AHEAD: Final = 4
@@ -44,6 +46,7 @@ _PROMISE: Final = timedelta(seconds=3)
 _LONGEST_PROMISE: Final = timedelta(seconds=30)
 # Who joins a line relies on such a promise where it holds for this much longer, which is ample for a write.
 _AMPLE: Final = timedelta(seconds=2)
+_LOOK_TAKES: Final = timedelta(seconds=1)
 # A message waits in its thread for a slot that is this near, or for a connection of this process for so long;
 # else it goes to the line.
 _NEAR: Final = timedelta(seconds=1.2)
@@ -53,6 +56,7 @@ _PLACE_AGAIN: Final = timedelta(seconds=1)
 # Before its lease ends: renewed where it is in use, and given up where it is not.
 _RENEW_BEFORE: Final = timedelta(seconds=25)
 _DROP_BEFORE: Final = timedelta(seconds=8)
+_RUNS_OUT: Final = _DROP_BEFORE + timedelta(seconds=3)
 # Where no connection is left for others, one that rests so long is given back.
 _REST_WHEN_CROWDED: Final = timedelta(seconds=2)
 # How long a sent message may stay untold where the server counted it late; it matters after a minute.
@@ -72,8 +76,7 @@ class Seat:
     sender: str
     permit: Permit
     recipients: int
-    #: Whether the recipients are counted already.
-    counted: bool
+    from_line: bool = False
     #: The hold that this message may try out, where there is one.
     trial: Hold | None = None
 
@@ -110,20 +113,27 @@ class _Desk:
     places: int = 0
     places_until: datetime = _LONG_AGO
     busy: int = 0
+    #: How many of the busy ones have a message of the line in hand.
+    from_line: int = 0
     waiting: int = 0
     servers: set[int] = field(default_factory=set)
     asking: bool = False
-    last_used: datetime = _LONG_AGO
     promise: datetime = _LONG_AGO
     busy_with_line_for: timedelta = timedelta()
     spent: int = 0
     late: list[tuple[datetime, datetime]] = field(default_factory=list)
-    by_count: bool = False
     crowded: bool = False
+    #: Since when more connections are held than are in use.
+    spare_since: datetime | None = None
     #: Whether the last grant came without a distance between its messages.
     at_once: bool = False
     #: When to ask again after an answer that gave nothing, for each way of asking, and why it gave nothing.
     later: dict[tuple[bool, bool], tuple[datetime, str]] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> int:
+        """How many connections are in use, or soon will be by who serves the line."""
+        return max(self.busy, min(len(self.servers), self.places))
 
     def known(self, now: datetime) -> SenderState | None:
         """Return what was read, while it is to be believed."""
@@ -132,13 +142,18 @@ class _Desk:
     def promised(self, now: datetime, *, own: bool) -> SenderState | None:
         """Return what was read however long ago, while a promise holds: this process's own, or another's."""
         if own:
-            return self.state if self.promise > now else None
+            return self.state if self.promise > now and now - self.read_at < _BELIEVED_SERVING else None
         return self.state if self.state and self.state.line and self.state.is_served(now + _AMPLE) else None
 
     def current(self) -> SenderState | None:
         """Return what was last read, as a beginning for a change: where it stands no longer, that shows."""
         state = self.state
         return state if state and not (state.hold or state.address_holds or state.pause) else None
+
+    def may_stay_untold(self, recipients: int, sender: Sender, now: datetime) -> bool:
+        """Whether a message may go before its recipients are counted."""
+        most = self.state.pace.may_stay_untold(sender.limits, now) if self.state else 0
+        return self.spent + recipients <= most
 
     def live_places(self, now: datetime) -> int:
         """How many connections may be used for a message that begins now."""
@@ -238,14 +253,13 @@ class Pacer:
         now = self._clock()
         with desk.changed:
             desk.busy -= 1
-            desk.last_used = now
+            desk.from_line -= seat.from_line
             if used:
-                had = seat.recipients if recipients is None else recipients
-                desk.spent += had - (seat.recipients if seat.counted else 0)
+                desk.spent += 0 if recipients is None else recipients - seat.recipients
                 if now > seat.permit.counted_at:
                     desk.late.append((seat.permit.counted_at, now))
             else:
-                desk.spent -= seat.recipients if seat.counted else 0
+                desk.spent -= seat.recipients
                 if now < seat.permit.until:
                     desk.permits.appendleft((seat.permit, 1))
             desk.changed.notify_all()
@@ -261,15 +275,30 @@ class Pacer:
             return no
         if desk.asking:
             return _PATIENCE
-        if not desk.by_count and known and desk.busy < desk.live_places(now) and not known.hold_for(address):
+        untold = desk.may_stay_untold(recipients, sender, now)
+        if known and untold and desk.busy < desk.live_places(now) and not known.hold_for(address):
             if permit := desk.take(now):
-                desk.busy += 1
-                return Seat(sender.name, permit, recipients, counted=False)
+                desk.spent += recipients
+                return self._sit(desk, sender, permit, recipients, from_line=from_line)
             if from_line and (slot := desk.next_slot(now)):
                 return slot - now
         elif desk.busy and desk.busy >= desk.live_places(now) and self._has_all(desk, sender):
             return _PATIENCE  # one of this process's own is soon free
         return self._ask(desk, sender, recipients, address, urgent=urgent, from_line=from_line)
+
+    @staticmethod
+    def _sit(
+        desk: _Desk,
+        sender: Sender,
+        permit: Permit,
+        recipients: int,
+        *,
+        from_line: bool,
+        trial: Hold | None = None,
+    ) -> Seat:
+        desk.busy += 1
+        desk.from_line += from_line
+        return Seat(sender.name, permit, recipients, from_line=from_line, trial=trial)
 
     @staticmethod
     def _has_all(desk: _Desk, sender: Sender) -> bool:
@@ -297,10 +326,14 @@ class Pacer:
         if isinstance(told, NotNow):
             return told
         grant, trial = told
-        if desk.busy < desk.live_places(now) and (permit := desk.take(now)):
-            desk.busy += 1
-            return Seat(sender.name, permit, recipients, counted=bool(grant.permits), trial=trial)
-        if (slot := desk.next_slot(now)) and desk.live_places(now):
+        counted = bool(grant.permits)  # its recipients with them
+        may_go = counted or desk.may_stay_untold(recipients, sender, now)
+        if may_go and desk.busy < desk.live_places(now) and (permit := desk.take(now)):
+            desk.spent += 0 if counted else recipients
+            return self._sit(desk, sender, permit, recipients, from_line=from_line, trial=trial)
+        if may_go and 0 < desk.live_places(now) <= desk.busy:
+            return _PATIENCE
+        if may_go and (slot := desk.next_slot(now)) and desk.live_places(now):
             return max(slot - now, timedelta(milliseconds=1))
         later = grant.later or now + _PLACE_AGAIN
         why = _DAY_IS_FULL if grant.day_is_full else _MINUTE_IS_FULL if grant.places else _NO_PLACE
@@ -347,19 +380,18 @@ class Pacer:
         if isinstance(told, tuple):
             desk.spent -= ask.spent
             del desk.late[: len(ask.late)]
-            self._take_down(desk, told[0], now)
+            self._take_down(desk, told[0])
             if serving:
                 desk.promise = after.serving.get(self._holder, now)
         return told
 
-    def _take_down(self, desk: _Desk, grant: Grant, now: datetime) -> None:
+    def _take_down(self, desk: _Desk, grant: Grant) -> None:
         desk.places, desk.places_until = grant.places, grant.places_until
-        desk.crowded, desk.by_count = grant.crowded, grant.by_count
+        desk.crowded = grant.crowded
         desk.permits.extend((permit, permit.count) for permit in grant.permits)
         if grant.permits:
             desk.at_once = grant.permits[0].count > 1
         if grant.places:
-            desk.last_used = max(desk.last_used, now)
             self._start_tending()
 
     # The line.
@@ -395,8 +427,11 @@ class Pacer:
         desk = self._desk(sender)
 
         def decide(state: SenderState) -> SenderState:
-            rest = {name: until for name, until in state.serving.items() if name != self._holder}
-            return state if rest == state.serving else replace(state, serving=rest)
+            serving = dict(state.serving)
+            promised = serving.pop(self._holder, None)
+            if promised is None:
+                return state
+            return replace(state, serving={**serving, OWED: max(promised, serving.get(OWED, promised))})
 
         with desk.changed:
             desk.servers.discard(threading.get_ident())
@@ -409,19 +444,24 @@ class Pacer:
         with desk.changed:
             desk.servers.discard(threading.get_ident())
 
-    def line_is_empty(self, sender: Sender) -> timedelta | None:
+    def line_is_empty(self, sender: Sender, *, looked_at: datetime | None = None) -> timedelta | None:
         """
         Say that the line was found empty; returns how long to wait before it is looked at again, or None.
 
-        While the promise lasts that others rely on, it has to be looked at once more.
+        While the promise lasts that others rely on, it has to be looked at once more; so it has to where the
+        look began, ``looked_at``, too long ago.
         """
         desk = self._desk(sender)
         with desk.changed:
             now = self._clock()
+            if looked_at is not None and now - looked_at > _LOOK_TAKES:
+                return timedelta(milliseconds=1)
             if desk.promise > now:
                 return min(desk.promise - now, timedelta(seconds=1))
             # From here on nobody of this process relies on this thread.
             desk.servers.discard(threading.get_ident())
+            if desk.from_line:
+                return None  # another thread has one of the line in hand; the mark stays for as long
 
             def decide(state: SenderState) -> SenderState:
                 others = {name: until for name, until in _live(state, now).items() if name != self._holder}
@@ -437,9 +477,8 @@ class Pacer:
 
     def alive(self, sender: Sender) -> frozenset[str]:
         """Return the instances that held anything of a sender when it was last read."""
-        state, now = self._desk(sender).state, self._clock()
-        if state is None:
-            return frozenset({self._holder})
+        now = self._clock()
+        state = self._desk(sender).state or self._register.read(sender.name)
         return frozenset({self._holder, *_live(state, now), *(place.holder for place in state.pace.places)})
 
     @property
@@ -448,12 +487,12 @@ class Pacer:
         return self._holder
 
     def begin_trial(self, sender: Sender, address: str) -> bool:
-        """Whether this message is the one that may try the hold of its From address."""
+        """Whether this message may try the hold of its From address, or that is over."""
         mine: list[bool] = []
 
         def decide(state: SenderState) -> SenderState:
             hold = state.address_holds.get(address)
-            mine.append(bool(hold and hold.trying))
+            mine.append(hold is None or hold.trying)
             if hold is None or not hold.trying:
                 return state
             holds = {**state.address_holds, address: replace(hold, trying=False)}
@@ -477,7 +516,7 @@ class Pacer:
         if sender in self._desks:
             _, desk = self._desks[sender]
             with desk.changed:
-                desk.read_at = _LONG_AGO
+                desk.state, desk.read_at = None, _LONG_AGO
                 desk.changed.notify_all()
 
     def _helps(self, desk: _Desk, sender: Sender) -> bool:
@@ -503,7 +542,7 @@ class Pacer:
             serving = _live(state, now)
             promised = [
                 serving.pop(name)
-                for name, over in ((self._holder, hand_over), (_CALLED, called))
+                for name, over in ((self._holder, hand_over), (_CALLED, called), (OWED, True))
                 if over and name in serving
             ]
             if _somebody_sees_to_it(replace(state, serving=serving), now):
@@ -539,40 +578,47 @@ class Pacer:
     def close(self) -> None:
         """Give back every connection of this process, which is about to end."""
         self._stopping.set()
-        for sender, desk in list(self._desks.values()):
-            with desk.changed:
-                if desk.live_places(self._clock()) and not desk.asking:
-                    self._give_back(sender, desk, keep=0)
+        try:
+            for sender, desk in list(self._desks.values()):
+                with desk.changed:
+                    if desk.live_places(self._clock()) and not desk.asking:
+                        self._give_back(sender, desk, keep=0)
+        except Exception:  # storage is away: the leases end by themselves
+            log.debug("the leases of this instance could not be given back", exc_info=True)
 
     def _renewed_or_rests(self, sender: Sender, desk: _Desk) -> bool:
-        """Renew the lease where it is in use; whether something rests that is to be given back."""
+        """Renew the lease where it is in use; whether connections rest that are to be given back."""
         now = self._clock()
         left = desk.places_until - now
-        rested = now - desk.last_used
         told_late = bool(desk.late) and now - desk.late[0][1] > _TELL_WITHIN
-        if desk.busy and left < _RENEW_BEFORE:
+        if (desk.busy and left < _RENEW_BEFORE) or (told_late and desk.live_places(now)):
             self._consult(desk, sender, Ask(self._holder, places=desk.places))
             return False
-        rests_among_others = desk.busy < desk.places and desk.crowded and rested > _REST_WHEN_CROWDED
-        runs_out = not desk.busy and desk.places > 0 and left < _DROP_BEFORE + timedelta(seconds=2)
+        spare = desk.places > desk.needed and desk.crowded
+        if not spare:
+            desk.spare_since = None
+        elif desk.spare_since is None:
+            desk.spare_since = now
+        rests_among_others = desk.spare_since is not None and now - desk.spare_since > _REST_WHEN_CROWDED
+        runs_out = not desk.busy and desk.places > 0 and left < _RUNS_OUT
         return rests_among_others or runs_out or told_late
 
     def _let_go(self, sender: Sender, desk: _Desk) -> None:
         with desk.changed:
             if not desk.asking:
-                self._give_back(sender, desk, keep=desk.busy)
+                self._give_back(sender, desk, keep=desk.needed)
 
     def _give_back(self, sender: Sender, desk: _Desk, *, keep: int) -> None:
         """Close what rests, then say so; a lease that is nearly over ends by itself."""
-        desk.places = keep
+        desk.places, desk.spare_since = keep, None
         desk.changed.release()
         try:
             self._trim(sender.name, keep)
         finally:
             desk.changed.acquire()
-        now = self._clock()
-        ends_by_itself = desk.places_until - now < _DROP_BEFORE and not keep
+        ends_by_itself = desk.places_until - self._clock() < _RUNS_OUT and not desk.busy
         if ends_by_itself and not desk.spent and not desk.late:
+            desk.places = 0
             return
         self._consult(desk, sender, Ask(self._holder, places=max(keep, desk.busy)))
 

@@ -126,6 +126,14 @@ class Holds(Protocol):
         """Hold a sender, or one From address of it, and say so."""
         ...
 
+    def stands_aside(self, sender: Sender, address: str) -> bool:
+        """Whether held mail of a From address lets the others of its sender pass."""
+        ...
+
+    def look_back(self, sender: Sender, address: str) -> None:
+        """Bring mail back that has just stepped aside, where its address was resumed meanwhile."""
+        ...
+
     def resume(
         self, sender: Sender, *, address: str = "", why: str, only: frozenset[str] = frozenset()
     ) -> bool:

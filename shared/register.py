@@ -69,9 +69,11 @@ class Register:
         races = 0
         while True:
             before = known or self._store.load(sender)
-            known = None
+            was_known, known = known is not None, None
             wanted = decide(before)
             if wanted is before:
+                if was_known:
+                    continue  # nothing is written that would show whether it still stands
                 return before, before
             if after := self._store.save(wanted):
                 return before, after

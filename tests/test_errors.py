@@ -15,6 +15,7 @@ from shared.errors import (
     PayloadError,
     SendoffError,
     SettingsError,
+    StorageError,
     TokenUnavailableError,
 )
 
@@ -41,6 +42,7 @@ def test_the_tree_is_the_one_that_is_drawn() -> None:
         (SettingsError, False),
         (MessageError, False),
         (ProtocolError, False),
+        (StorageError, True),
         (PayloadError, True),
         (GrantError, False),
         (ConsentRequiredError, False),
@@ -57,6 +59,7 @@ def test_only_what_time_mends_is_retryable(kind: type[SendoffError], *, retryabl
     [
         (ConsentRequiredError("no grant", code="invalid_grant"), "no grant"),
         (CredentialError(""), "the provider refuses the application's own credential"),
+        (StorageError(), "the storage account does not answer"),
         (TokenUnavailableError(""), "a token could not be fetched just now"),
     ],
 )

@@ -33,7 +33,13 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.core.sandbox": ("shared.core", "shared.errors", "jinja2", "markupsafe"),
     "shared.core.plain_text": ("shared.core", "shared.errors", "inscriptis"),
     # What two workflows need of the world, as protocols.
-    "shared.ports": ("shared.core",),
+    "shared.ports": (
+        "shared.core",
+        "shared.courier.Carried",  # for the types of what those who carry and admit answer
+        "shared.pacer.NotNow",
+        "shared.pacer.Seat",
+        "shared.pacer.Service",
+    ),
     # The keeper of grants: sending and upkeep share it, so it is no workflow; it speaks through protocols.
     "shared.grants": ("shared.core", "shared.errors"),
     # Two that a workflow is given, of core alone: what makes a message ready, and what tells its events.
@@ -41,6 +47,25 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.herald": ("shared.core", "shared.errors", "shared.ports"),
     # What sending writes with: the ledger, the event and the line in the log.
     "shared.scribe": ("shared.core", "shared.errors", "shared.log_words", "shared.ports"),
+    # What the workflows that send share: senders are coordinated across instances, through protocols.
+    "shared.register": ("shared.core",),
+    "shared.pacer": ("shared.core", "shared.register"),
+    "shared.line": ("shared.core", "shared.ports"),
+    "shared.holds": (
+        "shared.core",
+        "shared.log_words",
+        "shared.ports",
+        "shared.register",
+        "shared.scribe",  # for how soon is soon
+    ),
+    # What carries one message.
+    "shared.courier": (
+        "shared.core",
+        "shared.errors",
+        "shared.log_words",
+        "shared.ports",
+        "shared.composer.Composed",  # for the type of what its composer answers
+    ),
     # The environment and mail.toml, the second half of the settings.
     "shared.settings": ("shared.core", "shared.errors", "shared.mail_config"),
     "shared.mail_config": ("shared.core", "shared.errors"),
@@ -58,7 +83,22 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.errors",
         "shared.log_words",
         "shared.ports",
-        "shared.composer.Composed",  # for the type of what its composer answers
+        "shared.pacer",
+        "shared.scribe",
+    ),
+    "shared.workflows.serve_line": (
+        "shared.core",
+        "shared.errors",
+        "shared.log_words",
+        "shared.ports",
+        "shared.pacer",
+        "shared.scribe",
+    ),
+    "shared.workflows.release": (
+        "shared.core",
+        "shared.errors",
+        "shared.log_words",
+        "shared.ports",
         "shared.scribe",
     ),
     # One outside system for each file, and one SDK; azure.core is the ground that Azure's SDKs stand on.
@@ -72,7 +112,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.adapters.graph": ("shared.core", "shared.errors", "requests"),
     "shared.adapters.key_vault": ("shared.core", "shared.errors", "azure.core", "azure.keyvault.secrets"),
     # How the storage account is reached; it names no service's SDK, and those who do are built on it.
-    "shared.adapters.storage_account": ("azure.core",),
+    "shared.adapters.storage_account": ("shared.errors", "azure.core"),
     "shared.adapters.storage_queue": (
         "shared.core",
         "shared.errors",
@@ -104,6 +144,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "shared.adapters.table_leases": ("shared.core", "shared.errors", "shared.adapters.table_client"),
     "shared.adapters.table_ledger": ("shared.core", "shared.errors", "shared.adapters.table_client"),
+    "shared.adapters.table_senders": ("shared.core", "shared.errors", "shared.adapters.table_client"),
+    "shared.adapters.table_waiting": ("shared.core", "shared.errors", "shared.adapters.table_client"),
     # The pool opens sessions, a session speaks through a wire.
     "shared.adapters.smtp_pool": ("shared.core", "shared.errors", "shared.adapters.smtp_session"),
     "shared.adapters.smtp_session": ("shared.core", "shared.errors", "shared.adapters.smtp_wire"),
@@ -114,10 +156,16 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.adapters",
         "shared.composer",
         "shared.core",
+        "shared.courier",
         "shared.errors",
         "shared.log_words",
         "shared.grants",
         "shared.herald",
+        "shared.holds",
+        "shared.line",
+        "shared.pacer",
+        "shared.register",
+        "shared.scribe",
         "shared.settings",
         "shared.workflows",
         "azure.core",
@@ -143,6 +191,15 @@ NEVER: dict[str, tuple[str, ...]] = {
     "shared.composer": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.herald": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.scribe": (*(name for name in NEVER_IN_CORE if name != "logging"), "shared.adapters", "azure"),
+    "shared.courier": (*(name for name in NEVER_IN_CORE if name != "logging"), "shared.adapters", "azure"),
+    "shared.holds": (*(name for name in NEVER_IN_CORE if name != "logging"), "shared.adapters", "azure"),
+    "shared.register": (*NEVER_IN_CORE, "shared.adapters", "azure"),
+    "shared.line": (*(name for name in NEVER_IN_CORE if name != "threading"), "shared.adapters", "azure"),
+    # Its threads look after leases while the others send.
+    "shared.pacer": (
+        *(name for name in NEVER_IN_CORE if name not in {"concurrent", "logging", "threading"}),
+        *("shared.adapters", "azure"),
+    ),
     "shared.ports": NEVER_IN_CORE,
     "shared.adapters": ("os",),
     "shared.web": ("os", "socket", "ssl", "threading"),
@@ -255,7 +312,13 @@ def test_the_app_imports_core_only_where_it_is_called() -> None:
     assert [name for name in at_start if name.startswith(("shared.workflows", "shared.web"))] == []
 
 
-@pytest.mark.parametrize("room", ["shared.composer", "shared.herald", "shared.grants", "shared.workflows"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        *("shared.composer", "shared.courier", "shared.herald", "shared.holds", "shared.grants"),
+        *("shared.line", "shared.register", "shared.workflows"),
+    ],
+)
 def test_a_workflow_is_given_what_it_needs_and_names_it_for_its_type_alone(room: str) -> None:
     named = {
         f"{module.name} line {imported.line}: {imported.name}"
@@ -298,6 +361,8 @@ PURE = [
         for room in (
             *("shared.core", "shared.workflows", "shared.grants"),
             *("shared.composer", "shared.herald", "shared.ports"),
+            *("shared.courier", "shared.holds", "shared.line", "shared.pacer"),
+            *("shared.register", "shared.scribe"),
         )
     )
 ]

@@ -70,7 +70,7 @@ def test_six_settings_are_enough_for_one_sender() -> None:
         },
         frozenset(),
         timedelta(days=30),
-        Bindings("outbox", "mail-events", "0 */15 * * * *"),
+        Bindings("outbox", "mail-events", "0 */15 * * * *", "0 * * * * *"),
     )
 
 
@@ -301,9 +301,14 @@ def test_a_public_url_without_tls_is_for_this_machine_alone(url: str) -> None:
 
 
 def test_bindings_have_defaults_and_never_fail() -> None:
-    assert bindings({}) == Bindings("outbox", "mail-events", "0 */15 * * * *")
-    named = {"OUTBOX_QUEUE": "mine", "EVENTS_QUEUE": "theirs", "UPKEEP_SCHEDULE": "0 0 * * * *"}
-    assert bindings(named) == Bindings("mine", "theirs", "0 0 * * * *")
+    assert bindings({}) == Bindings("outbox", "mail-events", "0 */15 * * * *", "0 * * * * *")
+    named = {
+        "OUTBOX_QUEUE": "mine",
+        "EVENTS_QUEUE": "theirs",
+        "UPKEEP_SCHEDULE": "0 0 * * * *",
+        "RELEASE_SCHEDULE": "*/30 * * * * *",
+    }
+    assert bindings(named) == Bindings("mine", "theirs", "0 0 * * * *", "*/30 * * * * *")
     assert bindings(named).poison == "mine-poison"
     assert bindings({"OUTBOX_QUEUE": ""}).outbox == "outbox"
 

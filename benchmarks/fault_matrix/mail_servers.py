@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 #: The mailbox that every cell sends from.
 MAILBOX = "noreply@contoso.com"
+#: An address that the mailbox may send as.
+BILLING = "billing@contoso.com"
 
 _AT_ONCE = 0.001  # seconds of silence after which a session has idled too long
 _CUT_SECONDS = 5.0  # far more than that takes
@@ -106,7 +108,7 @@ class MailServers:
     def make(self, *, stranger_at: int = 0) -> MailServer:
         """Return a server that is not open yet; a stranger shows a certificate that no client trusts."""
         exchange = Exchange(
-            mailboxes=[Mailbox(MAILBOX, frozenset({MAILBOX}))],
+            mailboxes=[Mailbox(MAILBOX, frozenset({MAILBOX}), frozenset({BILLING}))],
             verify=self._verify,
             context=self.stranger if stranger_at else self.trust.server_context,
             port=stranger_at,

@@ -15,6 +15,8 @@ from shared.core.oauth import AccessToken
 from shared.core.xoauth2 import Credentials, initial_response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from benchmarks.fault_matrix.mail_servers import MailServers
     from shared.core.sender import Sender
     from shared.core.smtp import Envelope, Octets, Submission
@@ -32,20 +34,46 @@ class Clock:
         """Return the time."""
         return datetime.now(UTC) + self._skipped
 
-    def skip(self, passed: timedelta) -> None:
-        """Let time pass."""
-        self._skipped += passed
+    def reach(self, moment: datetime) -> None:
+        """Let time pass until then."""
+        self._skipped += max(moment - self(), timedelta())
+
+    def pause(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self._skipped += timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A message on a queue, and from when on it is seen."""
+
+    text: str
+    seen_at: datetime
 
 
 @dataclass(slots=True)
 class Queue:
-    """What was put on a queue, and for how long it is not seen."""
+    """What was put on a queue and is still there."""
 
-    puts: list[tuple[str, timedelta]] = field(default_factory=list)
+    clock: Callable[[], datetime]
+    puts: list[Put] = field(default_factory=list)
 
     def put(self, text: str, *, delay: timedelta) -> None:
         """Put a message on it."""
-        self.puts.append((text, delay))
+        self.puts.append(Put(text, self.clock() + delay))
+
+    def put_all(self, texts: Iterable[tuple[str, timedelta]]) -> None:
+        """Put many on it."""
+        for text, delay in texts:
+            self.put(text, delay=delay)
+
+    def take(self, until: datetime) -> Put | None:
+        """Take off what is seen first, where it is seen by then."""
+        first = min(self.puts, key=lambda put: put.seen_at, default=None)
+        if first is None or first.seen_at > until:
+            return None
+        self.puts.remove(first)
+        return first
 
 
 class SignedTokens:
@@ -59,14 +87,19 @@ class SignedTokens:
 
     def token(self, sender: Sender) -> AccessToken:
         """Return the present one."""
-        return AccessToken(sender.mailbox, self.values[self._given], datetime.now(UTC) + _TOKEN_LIFE)
+        return AccessToken(sender.mailbox, self.present, datetime.now(UTC) + _TOKEN_LIFE)
 
     def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
         """Return another."""
         with self._lock:
-            if refused.value == self.values[self._given]:
+            if refused.value == self.present:
                 self._given = (self._given + 1) % len(self.values)
         return self.token(sender)
+
+    @property
+    def present(self) -> str:
+        """The one that is given now."""
+        return self.values[self._given]
 
     @property
     def as_sent(self) -> tuple[str, ...]:
@@ -84,10 +117,17 @@ class PooledMailer:
         self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
     ) -> Submission:
         """Hand one message over on a session of this sender."""
-        route = Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
         return self._pool.submit(
-            route, Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
+            _route(sender), Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
         )
+
+    def knock(self, sender: Sender, token: AccessToken) -> Submission | None:
+        """Sign in and hand nothing over; returns how that failed, None where it did not."""
+        return self._pool.knock(_route(sender), Credentials(token.user, token.value))
+
+
+def _route(sender: Sender) -> Route:
+    return Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
 
 
 class NoPayloads:

@@ -4,8 +4,13 @@ The storage account: how its three services are reached, said once for queues, t
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from azure.core.exceptions import AzureError
+
+from shared.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +26,22 @@ PATIENCE: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2}
 
 # Microsoft's clients of a queue, a table and a container are made alike, and share no type that says so.
 C = TypeVar("C")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def or_away(call: Callable[P, R]) -> Callable[P, R]:
+    """Let what a service says that nothing in ``call`` expects be a ``StorageError``."""
+
+    @functools.wraps(call)
+    def calling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except AzureError as error:
+            said = str(getattr(error, "message", "") or error).splitlines()
+            raise StorageError(f"the storage account: {said[0] if said else type(error).__name__}") from error
+
+    return calling
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
-from shared.adapters.storage_account import PATIENCE
+from shared.adapters.storage_account import PATIENCE, or_away
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +36,7 @@ class StorageQueue:
     def __init__(self, name: str, account: Account) -> None:
         self._client = account.client(QueueClient, name, **PATIENCE)
 
+    @or_away
     def put(self, text: str, *, delay: timedelta = timedelta()) -> None:
         """
         Put ``text`` on the queue, visible after ``delay`` (7 days at most; a longer one is cut to that).

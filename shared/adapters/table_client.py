@@ -7,13 +7,11 @@ service's refusals means.
 
 from __future__ import annotations
 
-import functools
 import json
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
-    AzureError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
@@ -21,30 +19,14 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from shared.errors import StorageError
+from shared.adapters.storage_account import or_away
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from shared.adapters.storage_account import Account
 
 Entity = dict[str, Any]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _or_away(call: Callable[P, R]) -> Callable[P, R]:
-    """Let what the service says that nothing here expects be a ``StorageError``."""
-
-    @functools.wraps(call)
-    def calling(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return call(*args, **kwargs)
-        except AzureError as error:
-            said = str(getattr(error, "message", "") or error).splitlines()
-            raise StorageError(f"the table service: {said[0] if said else type(error).__name__}") from error
-
-    return calling
 
 
 class Table:
@@ -53,7 +35,7 @@ class Table:
     def __init__(self, name: str, account: Account) -> None:
         self._client = account.client(TableClient, name)
 
-    @_or_away
+    @or_away
     def get(self, partition: str, row: str) -> Entity | None:
         """Return an entity with its ETag under ``etag``, or None."""
         try:
@@ -62,7 +44,7 @@ class Table:
             return None
         return {**found, "etag": found.metadata["etag"]}
 
-    @_or_away
+    @or_away
     def write(
         self, operations: Sequence[tuple[str, Entity] | tuple[str, Entity, Mapping[str, Any]]]
     ) -> str | None:
@@ -86,7 +68,7 @@ class Table:
             return self.write(operations)
         return str(results[0].get("etag", ""))  # a delete has none
 
-    @_or_away
+    @or_away
     def insert(self, entity: Entity) -> str | None:
         """Insert an entity; returns its ETag, or None when it exists already."""
         try:
@@ -97,7 +79,7 @@ class Table:
             self.create()
             return self.insert(entity)
 
-    @_or_away
+    @or_away
     def replace(self, entity: Entity, *, etag: str) -> str | None:
         """
         Replace an entity that still has ``etag``.
@@ -112,7 +94,7 @@ class Table:
             return None
         return str(done["etag"])
 
-    @_or_away
+    @or_away
     def upsert(self, entity: Entity) -> None:
         """Write an entity whatever stood there."""
         try:
@@ -121,7 +103,7 @@ class Table:
             self.create()
             self._client.upsert_entity(entity, UpdateMode.REPLACE)
 
-    @_or_away
+    @or_away
     def delete(self, partition: str, row: str, *, etag: str) -> bool:
         """Remove an entity that still has ``etag``; False when somebody changed it. What is gone is gone."""
         entity = {"PartitionKey": partition, "RowKey": row}
@@ -131,12 +113,12 @@ class Table:
             return False
         return True
 
-    @_or_away
+    @or_away
     def remove(self, partition: str, row: str) -> None:
         """Remove an entity whatever its version; harmless when it is gone."""
         self._client.delete_entity(partition, row)
 
-    @_or_away
+    @or_away
     def query(self, filter_: str, parameters: Mapping[str, Any]) -> list[Entity]:
         """
         Return the entities that match an OData filter, each with its ETag under ``etag``.
@@ -149,7 +131,7 @@ class Table:
         except ResourceNotFoundError:
             return []
 
-    @_or_away
+    @or_away
     def page(
         self,
         filter_: str,
@@ -176,7 +158,7 @@ class Table:
         following = pages.continuation_token
         return entities, json.dumps(following) if following else ""
 
-    @_or_away
+    @or_away
     def create(self) -> None:
         """Make the table; harmless when it is there."""
         try:

@@ -38,12 +38,16 @@ class TableSenders:
 
     def save(self, state: SenderState) -> SenderState | None:
         """Write a state; None when somebody else changed it since it was read."""
-        entity: Entity = {"PartitionKey": state.sender, "RowKey": _ROW, "state": json.dumps(_values(state))}
+        entity: Entity = {"PartitionKey": state.sender, "RowKey": _ROW, "state": _text(state)}
         if state.version:
             version = self._table.replace(entity, etag=state.version)
         else:
             version = self._table.insert(entity)
         return replace(state, version=version) if version else None
+
+
+def _text(state: SenderState) -> str:
+    return json.dumps(_values(state), ensure_ascii=False, separators=(",", ":"))
 
 
 def _values(state: SenderState) -> dict[str, Any]:
@@ -57,6 +61,7 @@ def _values(state: SenderState) -> dict[str, Any]:
         "line": state.line,
         "serving": {holder: _number(until) for holder, until in state.serving.items()},
         "last_mail_at": _number(state.last_mail_at),
+        "returning": sorted(state.returning),
         "address_holds": {address: _hold_values(hold) for address, hold in state.address_holds.items()},
     }
     if state.pause:
@@ -77,6 +82,7 @@ def _hold_values(hold: Hold) -> dict[str, Any]:
         "probe_at": _number(hold.probe_at),
         "probes": hold.probes,
         "trying": hold.trying,
+        "told": hold.told,
     }
 
 
@@ -98,6 +104,7 @@ def _state(entity: Entity) -> SenderState:
         hold=_hold(hold) if hold else None,
         address_holds={address: _hold(one) for address, one in values.get("address_holds", {}).items()},
         last_mail_at=_optional(values.get("last_mail_at")),
+        returning=frozenset(values.get("returning", ())),
         version=entity["etag"],
     )
 
@@ -111,6 +118,7 @@ def _hold(values: dict[str, Any]) -> Hold:
         probe_at=_optional(values["probe_at"]),
         probes=values["probes"],
         trying=values["trying"],
+        told=values["told"],
     )
 
 

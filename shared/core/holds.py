@@ -39,6 +39,15 @@ _LONGEST_PAUSE: Final = timedelta(minutes=5)
 _PAUSES_FROM: Final = 2
 
 
+#: In the place of an instance's name: a promise that was taken back, and that others may still rely on.
+#: Nobody serves for it, and nobody may say before its time that the line is empty.
+OWED: Final = "owed"
+
+
+#: Characters. The state of a sender is one property of a table, and it may hold several reasons.
+LONGEST_REASON: Final = 1_000
+
+
 class Proof(enum.Enum):
     """What shows that the cause of a hold is gone."""
 
@@ -56,7 +65,7 @@ class Hold:
     Why a sender, or one From address of it, is held.
 
     ``remedy`` is its key in the catalogue, ``reason`` the sentence with what to type. ``trying`` says that
-    one message may go to see whether the cause is gone.
+    one message may go to see whether the cause is gone, ``told`` that the event has gone out.
     """
 
     remedy: str
@@ -66,6 +75,7 @@ class Hold:
     probe_at: datetime | None
     probes: int = 0
     trying: bool = False
+    told: bool = False
 
     def probed(self, now: datetime) -> Hold:
         """Return the hold with its next probe later than the one before."""
@@ -83,7 +93,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Failures in a row that concern the sender: the rule of the first, since when, and how many."""
+    """Failures in a row that concern the sender: how many, the rule of the latest, and since when that."""
 
     rule: str
     since: datetime
@@ -96,7 +106,8 @@ class SenderState:
     What all instances must agree on about one sender; the table ``senders`` keeps it.
 
     ``line`` says that mail waits in its line. ``serving`` names the instances that serve it and until when
-    each has promised to look at it again. ``last_mail_at`` is when a message was last let go.
+    each has promised to look at it again. ``returning`` are From addresses whose mail is to come
+    back to the line from where it stood aside. ``last_mail_at`` is when a message was last let go.
     """
 
     sender: str
@@ -106,13 +117,14 @@ class SenderState:
     pause: Pause | None = None
     hold: Hold | None = None
     address_holds: Mapping[str, Hold] = field(default_factory=dict)
+    returning: frozenset[str] = frozenset()
     trouble: Trouble | None = None
     last_mail_at: datetime | None = None
     version: str = ""
 
     def is_served(self, now: datetime, *, beside: str = "") -> bool:
         """Whether an instance (another than ``beside``) has promised to look at the line after now."""
-        return any(until > now for holder, until in self.serving.items() if holder != beside)
+        return any(until > now for holder, until in self.serving.items() if holder not in (beside, OWED))
 
     def paused(self, now: datetime) -> Pause | None:
         """Return the pause that is in force."""
@@ -148,7 +160,7 @@ def hold_of(finding: Finding) -> Hold:
 def new_hold(remedy: str, reason: str, *, proof: Proof, now: datetime) -> Hold:
     """Return a hold that begins now."""
     probe_at = None if proof is Proof.PERSON else now + FIRST_PROBE
-    return Hold(remedy, reason, since=now, proof=proof, probe_at=probe_at)
+    return Hold(remedy, reason[:LONGEST_REASON], since=now, proof=proof, probe_at=probe_at)
 
 
 def after_finding(state: SenderState, finding: Finding) -> SenderState:
@@ -164,7 +176,7 @@ def after_finding(state: SenderState, finding: Finding) -> SenderState:
     if judgement.verdict is Verdict.THROTTLE:
         count = state.trouble.count + 1 if state.trouble and state.trouble.rule == judgement.rule else 1
         pause = Pause(now + throttled_for(judgement.remedy, count), finding.reason)
-        return replace(state, pause=_longer(state.pause, pause), trouble=_trouble(state, finding))
+        return replace(paused(state, pause), trouble=_trouble(state, finding))
     if judgement.verdict is not Verdict.DEFER or judgement.scope is not Scope.SENDER:
         return state
     state = replace(state, trouble=_trouble(state, finding))
@@ -175,7 +187,7 @@ def after_finding(state: SenderState, finding: Finding) -> SenderState:
         return held(state, hold_of(replace(finding, reason=reason)), "")
     if trouble and trouble.count >= _PAUSES_FROM:
         wait = min(_FIRST_PAUSE * 2 ** min(trouble.count - _PAUSES_FROM, 16), _LONGEST_PAUSE)
-        return replace(state, pause=_longer(state.pause, Pause(now + wait, finding.reason)))
+        return paused(state, Pause(now + wait, finding.reason))
     return state
 
 
@@ -183,7 +195,7 @@ def _trouble(state: SenderState, finding: Finding) -> Trouble:
     known, rule = state.trouble, finding.judgement.rule
     if known and known.rule == rule:
         return replace(known, count=known.count + 1)
-    return Trouble(rule, finding.at, 1)
+    return Trouble(rule, finding.at, known.count + 1 if known else 1)
 
 
 def throttled_for(remedy: str, count: int) -> timedelta:
@@ -220,6 +232,7 @@ def held(state: SenderState, hold: Hold, address: str) -> SenderState:
             probes=known.probes,
             probe_at=known.probe_at or hold.probe_at,
             trying=False,
+            told=known.told,
         )
     if address:
         return replace(state, address_holds={**state.address_holds, address: hold})
@@ -236,13 +249,18 @@ def resumed(state: SenderState, address: str) -> SenderState:
         return state
     if address:
         rest = {name: hold for name, hold in state.address_holds.items() if name != address}
-        return replace(state, address_holds=rest, line=True)
-    return replace(state, hold=None, pause=None, trouble=None, line=True, serving={})
+        return replace(state, address_holds=rest, returning=state.returning | {address}, line=True)
+    owed = {OWED: max(state.serving.values())} if state.serving else {}
+    return replace(state, hold=None, pause=None, trouble=None, line=True, serving=owed)
 
 
 def paused(state: SenderState, pause: Pause) -> SenderState:
-    """Return the state with the sender paused, for as long as it is already at least."""
-    return replace(state, pause=_longer(state.pause, pause))
+    """
+    Return the state with the sender paused, for as long as it is already at least.
+
+    Its line is to be looked at when that is over: what met the pause stands there.
+    """
+    return replace(state, pause=_longer(state.pause, pause), line=True)
 
 
 def something_to_clear(state: SenderState, address: str) -> bool:
@@ -250,10 +268,27 @@ def something_to_clear(state: SenderState, address: str) -> bool:
     return bool(state.trouble or state.hold or address in state.address_holds)
 
 
+def returned(state: SenderState, address: str) -> SenderState:
+    """Return the state in which the mail of an address has come back."""
+    return replace(state, returning=state.returning - {address}, line=True)
+
+
+def told(state: SenderState, address: str) -> SenderState:
+    """Return the state in which a hold was told."""
+    hold = state.address_holds.get(address) if address else state.hold
+    if hold is None or hold.told:
+        return state
+    hold = replace(hold, told=True)
+    if address:
+        return replace(state, address_holds={**state.address_holds, address: hold})
+    return replace(state, hold=hold)
+
+
 def after_success(state: SenderState, address: str) -> SenderState:
     """Return the state after an accepted message: what was counted against it is forgotten, holds end."""
     state = replace(state, trouble=None)
-    if address in state.address_holds:
+    of_address = state.address_holds.get(address)
+    if of_address and of_address.proof is not Proof.PERSON:
         state = resumed(state, address)
     if state.hold and state.hold.proof is not Proof.PERSON:
         state = resumed(state, "")

@@ -28,8 +28,9 @@ DAY: Final = timedelta(days=1)
 # Recipients are summed by the quarter of an hour, so a day is at most 97 numbers; what leaves the 24 hours
 # does so a quarter late.
 _QUARTER: Final = timedelta(minutes=15)
-# Sends closer together than this are one entry, at the later of their times: sixty seconds are at most 240
-# entries, whatever the rate, and an entity of a table holds them.
+# Above so many a minute, sends are counted by the quarter of a second, at its end: an entity of a table holds
+# that many entries, whatever the rate.
+_MOST_ENTRIES: Final = 240
 _GRAIN: Final = timedelta(milliseconds=250)
 # From its slot to the server's count: two round trips over a session that is open, and the clocks of two
 # instances. What takes longer is told afterwards (`Ask.late`).
@@ -44,8 +45,9 @@ PLACE_LEASE: Final = timedelta(seconds=45)
 _BURST: Final = 2
 # The part of what may go at once that one instance gets at a time, beside what it has in hand.
 _HANDFUL: Final = 8
-# Beyond this share of a day's recipients each message is counted before it goes, not after.
-_NEARLY_ALL: Final = 0.9
+# The part of what is left of a day's recipients that an instance may use before it tells.
+_UNTOLD: Final = 20
+_NEAR_THE_END: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,11 @@ class Pace:
         """How many connections other instances may have open."""
         return sum(place.count for place in self.places if place.holder != holder and place.until > now)
 
+    def may_stay_untold(self, limits: Limits, now: datetime) -> int:
+        """How many recipients an instance may use before they are counted; none where few are left."""
+        left = limits.recipients_per_day - self.recipients_today(now)
+        return left // _UNTOLD if left > limits.recipients_per_day // _NEAR_THE_END else 0
+
     def recipients_today(self, now: datetime) -> int:
         """How many recipients were counted in the last 24 hours."""
         return sum(sent.count for sent in self.recipients if sent.at > now - DAY)
@@ -129,7 +136,6 @@ class Grant:
     places_until: datetime
     later: datetime | None = None
     crowded: bool = False
-    by_count: bool = False
     day_is_full: bool = False
 
 
@@ -158,7 +164,6 @@ def grant(pace: Pace, ask: Ask, limits: Limits, *, now: datetime) -> tuple[Pace,
         held.until,
         later,
         crowded=pace.places_of_others("", now) >= limits.connections,
-        by_count=pace.recipients_today(now) > _NEARLY_ALL * limits.recipients_per_day,
         day_is_full=free_at is not None,
     )
     return pace, answer
@@ -202,9 +207,12 @@ def _permits(pace: Pace, ask: Ask, limits: Limits, now: datetime) -> tuple[Pace,
             count = max(1, min(at_once, wanted + at_once // _HANDFUL))
         # Several at a time are not all begun at once.
         lasts = IN_TRANSIT if count == 1 else AT_ONCE_FOR + IN_TRANSIT
-        permit = Permit(slot, slot + AT_ONCE_FOR, slot + lasts, count)
+        counted_at = slot + lasts
+        if limits.messages_per_minute > _MOST_ENTRIES:
+            counted_at = _at_end_of(_GRAIN, counted_at)
+        permit = Permit(slot, slot + AT_ONCE_FOR, counted_at, count)
         permits.append(permit)
-        pace = replace(pace, last_slot=slot, sends=_counted_by_grain(pace.sends, permit))
+        pace = replace(pace, last_slot=slot, sends=_merged((*pace.sends, Sent(counted_at, count))))
         wanted -= count
     return pace, tuple(permits)
 
@@ -241,27 +249,21 @@ def _counted(counts: tuple[Sent, ...], count: int, now: datetime) -> tuple[Sent,
     """Add to the sum of the present quarter of an hour, which is counted at its end."""
     if not count:
         return counts
-    ends = datetime.fromtimestamp(
-        (now.timestamp() // _seconds(_QUARTER) + 1) * _seconds(_QUARTER), now.tzinfo
-    )
-    return _merged((*counts, Sent(ends, count)), timedelta())
+    return _merged((*counts, Sent(_at_end_of(_QUARTER, now), count)))
 
 
-def _counted_by_grain(sends: tuple[Sent, ...], permit: Permit) -> tuple[Sent, ...]:
-    return _merged((*sends, Sent(permit.counted_at, permit.count)), _GRAIN)
+def _at_end_of(period: timedelta, at: datetime) -> datetime:
+    """Return when the period ends in which a moment lies, counted from 1970."""
+    seconds = period.total_seconds()
+    return datetime.fromtimestamp((at.timestamp() // seconds + 1) * seconds, at.tzinfo)
 
 
-def _merged(counts: Iterable[Sent], grain: timedelta) -> tuple[Sent, ...]:
-    """Put together what lies no further apart than the grain, at the later time."""
-    merged: list[Sent] = []
-    begun: datetime | None = None
-    for sent in sorted(counts, key=lambda each: each.at):
-        if begun is not None and sent.at - begun <= grain:
-            merged[-1] = Sent(sent.at, merged[-1].count + sent.count)
-        else:
-            merged.append(sent)
-            begun = sent.at
-    return tuple(merged)
+def _merged(counts: Iterable[Sent]) -> tuple[Sent, ...]:
+    """Put together what is counted at the same time, in the order of time."""
+    merged: dict[datetime, int] = {}
+    for sent in counts:
+        merged[sent.at] = merged.get(sent.at, 0) + sent.count
+    return tuple(Sent(at, merged[at]) for at in sorted(merged))
 
 
 def _day_free_at(pace: Pace, recipients: int, limits: Limits, now: datetime) -> datetime | None:
@@ -274,7 +276,3 @@ def _day_free_at(pace: Pace, recipients: int, limits: Limits, now: datetime) -> 
         if over <= 0:
             return sent.at + DAY
     return None
-
-
-def _seconds(duration: timedelta) -> float:
-    return duration.total_seconds()

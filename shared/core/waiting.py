@@ -79,7 +79,7 @@ def in_line(entry: Entry, *, rank: Rank, recipients: int, address: str = "") -> 
     comes back to the line stands there under another key, so a late removal of the old one does not take it.
     """
     age = _microseconds(entry.created_at)
-    key = f"{rank:d}-{age:017d}-{entry.changes:06d}-{entry.id}"
+    key = f"{rank:d}-{age:018d}-{entry.changes:06d}-{entry.id}"
     return InLine(line_of(entry.sender, address), key, entry.id, recipients)
 
 
@@ -93,7 +93,7 @@ def due(entry: Entry) -> Due:
 
 def due_key(at: datetime) -> str:
     """Return the key from which on nothing is due at ``at``."""
-    return f"{_microseconds(at):017d}"
+    return f"{_microseconds(at):018d}"
 
 
 def _microseconds(at: datetime) -> int:

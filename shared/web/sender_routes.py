@@ -11,6 +11,7 @@ from shared.web.responses import Response, answer, problem
 from shared.workflows import senders
 
 if TYPE_CHECKING:
+    from shared.core.sender import Sender
     from shared.workflows.senders import SendersTools
 
 _LONGEST_REASON = 1_000
@@ -30,11 +31,9 @@ def show(tools: SendersTools, name: str) -> Response:
 
 def hold(tools: SendersTools, name: str, body: bytes) -> Response:
     """Answer ``POST /senders/{sender}/hold``; the body may hold a ``reason`` and a From ``address``."""
-    asked = _read(body, _FIELDS)
+    asked = _read(body, _FIELDS, sender=tools.senders.get(name))
     if isinstance(asked, Response):
         return asked
-    if wrong := _not_ours(tools, name, asked):
-        return wrong
     found = senders.hold(tools, name, reason=asked.get("reason", ""), address=asked.get("address", ""))
     return answer(found) if found else _unknown(tools, name)
 
@@ -48,7 +47,8 @@ def resume(tools: SendersTools, name: str, body: bytes) -> Response:
     return answer(found) if found else _unknown(tools, name)
 
 
-def _read(body: bytes, fields: tuple[str, ...]) -> dict[str, str] | Response:
+def _read(body: bytes, fields: tuple[str, ...], *, sender: Sender | None = None) -> dict[str, str] | Response:
+    """Return what a body asks; an address has to be one of ``sender``, where that is given."""
     if not body.strip():
         return {}
     try:
@@ -64,21 +64,20 @@ def _read(body: bytes, fields: tuple[str, ...]) -> dict[str, str] | Response:
         for name in fields
         if isinstance(value.get(name), str) and len(value[name]) > _LONGEST_REASON
     ]
-    if problems:
-        return problem(400, "not as asked", "; ".join(problems), problems=problems)
+    address = value.get("address")
     # Addresses are compared as Exchange does, without case.
+    readable = address if isinstance(address, str) and len(address) <= _LONGEST_REASON else ""
+    if sender and readable and readable.strip().lower() not in _addresses(sender):
+        said = f"address: {address} is not an address of {sender.name}"
+        problems.append(f"{said}; it may send as those in from and also_from")
+    if problems:
+        return problem(400, "not as it should be", "; ".join(problems), problems=problems)
     asked = {name: value[name].strip() for name in fields if value.get(name)}
     return {name: text.lower() if name == "address" else text for name, text in asked.items()}
 
 
-def _not_ours(tools: SendersTools, name: str, asked: dict[str, str]) -> Response | None:
-    sender, address = tools.senders.get(name), asked.get("address")
-    if sender is None or address is None:
-        return None
-    if address in {each.key for each in (sender.from_address, *sender.also_from)}:
-        return None
-    said = f"address: {address} is not an address of {name}; it may send as those in from and also_from"
-    return problem(400, "not an address of this sender", said, problems=[said])
+def _addresses(sender: Sender) -> set[str]:
+    return {each.key for each in (sender.from_address, *sender.also_from)}
 
 
 def _unknown(tools: SendersTools, name: str) -> Response:

@@ -57,7 +57,9 @@ class _Identity:
 
 
 def dead_letter(tools: DeadLetterTools, body: bytes, came: Delivery) -> str:
-    """Record one dead letter; returns the id it is recorded under."""
+    """Record one dead letter; returns the id it is recorded under, "" for a call, which was no message."""
+    if _is_call(body):
+        return ""
     who = _identify(body, came)
     digest = hashlib.sha256(body).hexdigest()
     path = f"{tools.clock():%Y/%m/%d}/{digest}"
@@ -74,6 +76,14 @@ def dead_letter(tools: DeadLetterTools, body: bytes, came: Delivery) -> str:
         extra={"event": Word.DEAD_LETTER, "message_id": who.id},
     )
     return who.id
+
+
+def _is_call(body: bytes) -> bool:
+    """Whether it only asked to serve a line, which `release` asks for again."""
+    try:
+        return isinstance(intake.read(body, fallback_id="-"), intake.Call)
+    except MessageError:
+        return False
 
 
 def _record(tools: DeadLetterTools, who: _Identity, reason: str) -> Entry:

@@ -70,6 +70,14 @@ class Holds(Protocol):
         """End a hold and have the mail flow."""
         ...
 
+    def tell(self, sender: Sender, address: str) -> None:
+        """Tell of a hold that has begun, where that has not been done."""
+        ...
+
+    def bring_back(self, sender: Sender, address: str) -> None:
+        """Bring the mail of an address that is no longer held back to its sender's line."""
+        ...
+
 
 class Prober(Protocol):
     """Finds out whether a sender could send."""
@@ -140,9 +148,13 @@ def _probe(tools: ReleaseTools) -> int:
         sender = tools.senders.get(state.sender)
         if sender is None:
             continue
+        for address in state.returning:  # an instance ended while it brought them back
+            tools.holds.bring_back(sender, address)
         holds = {"": state.hold, **state.address_holds}
         for address, hold in holds.items():
             now = tools.clock()
+            if hold and not hold.told:
+                tools.holds.tell(sender, address)
             if hold and hold.probe_at and hold.probe_at <= now < ends_at:
                 _probe_one(tools, sender, address)
                 probed += 1

@@ -101,7 +101,7 @@ class _Sending:
             message = self._read()
             chosen = self._choose_sender(message)
             seat = self._take_seat(message, chosen)
-            return Sent(self._carry(message, chosen, seat))
+            return self._carry(message, chosen, seat)
         except _Ended as ended:
             return ended.sent
 
@@ -243,9 +243,9 @@ class _Sending:
                     reason=why.reason,
                     held=held,
                 )
-                stand = self._stand(message, chosen, aside=held)
+                stand = self._stand(message, chosen, held=held)
                 if self._scribe.first(fresh, stand):
-                    return _Ended(fresh.state, line=chosen.name)
+                    return self._stands(message, chosen, fresh)
                 known = self._tools.ledger.find(message.id)
                 continue
             decision = self._decide(known, message, now)
@@ -261,30 +261,34 @@ class _Sending:
                 held=held,
                 attempts=decision.entry.attempts,
             )
-            stand = self._stand(message, chosen, aside=held)
+            stand = self._stand(message, chosen, held=held)
             if waits is known:
                 self._scribe.park(known, stand)
-                return _Ended(known.state, line=chosen.name)
-            if state := self._scribe.settle(waits, stand):
-                return _Ended(state, line=chosen.name)
+                return self._stands(message, chosen, known)
+            if self._scribe.settle(waits, stand):
+                return self._stands(message, chosen, waits)
             known = self._tools.ledger.find(message.id)
 
-    def _stand(self, message: Message, chosen: Sender, *, aside: bool) -> Callable[[Entry], InLine]:
+    def _stands(self, message: Message, chosen: Sender, entry: Entry) -> _Ended:
+        """End a delivery whose message stands in line, or aside."""
+        if entry.state is State.HELD:
+            self._tools.holds.look_back(chosen, chosen.from_for(message).key)
+        return _Ended(entry.state, line=chosen.name)
+
+    def _stand(self, message: Message, chosen: Sender, *, held: bool) -> Callable[[Entry], InLine]:
         """Return what says where in its sender's line, or aside with its From address, the message stands."""
         address = chosen.from_for(message).key
-        state = self._tools.pacer.known(chosen)
-        # The sender's own hold stops the whole line; only an address's lets others pass.
-        apart = aside and state is not None and state.hold is None and address in state.address_holds
+        aside = held and self._tools.holds.stands_aside(chosen, address)
         return lambda entry: in_line(
             entry,
             rank=Rank.of(message.fields.priority),
             recipients=_recipients(message),
-            address=address if apart else "",
+            address=address if aside else "",
         )
 
     # 3. Claim, 4. carry, 5. record.
 
-    def _carry(self, message: Message, chosen: Sender, seat: Seat) -> State | None:
+    def _carry(self, message: Message, chosen: Sender, seat: Seat) -> Sent:
         counted = False
         try:
             entry = self._claim(message, chosen)
@@ -292,11 +296,15 @@ class _Sending:
             counted = carried.counted
         finally:
             self._tools.pacer.leave(seat, used=counted)
-        stand = self._stand(message, chosen, aside=carried.entry.state is State.HELD)
-        state = self._scribe.settle(carried.entry, stand)
+        written, address = carried.entry, chosen.from_for(message).key
+        held = written.state is State.HELD
+        state = self._scribe.settle(written, self._stand(message, chosen, held=held))
+        if held:
+            self._tools.holds.look_back(chosen, address)
         if carried.accepted:
-            self._clear(chosen, chosen.from_for(message).key)
-        return state
+            self._clear(chosen, address)
+        stands_in_line = state is not None and not state.is_settled and written.due_at is None
+        return Sent(state, line=chosen.name if stands_in_line else "")
 
     def _clear(self, chosen: Sender, address: str) -> None:
         known = self._tools.pacer.known(chosen)

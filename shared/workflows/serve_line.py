@@ -77,7 +77,7 @@ class Pacer(Protocol):
         """Serve no longer although there is mail."""
         ...
 
-    def line_is_empty(self, sender: Sender) -> timedelta | None:
+    def line_is_empty(self, sender: Sender, *, looked_at: datetime | None = None) -> timedelta | None:
         """Say that it was found empty; returns how long to wait before it is looked at again, or None."""
         ...
 
@@ -162,18 +162,21 @@ def serve_line(tools: ServeTools, name: str, *, called: bool = False) -> int:
     try:
         return _serve(tools, sender)
     finally:
-        tools.lines.tidy(name)
-        tools.pacer.end_serving(sender)
+        try:
+            tools.lines.tidy(name)
+        finally:
+            tools.pacer.end_serving(sender)
 
 
 def _serve(tools: ServeTools, sender: Sender) -> int:
     ends_at, went = tools.clock() + SERVE_FOR, 0
     while tools.clock() < ends_at:
+        looked_at = tools.clock()
         waiting = tools.lines.look(sender.name)
         if waiting is None:
             if tools.lines.somebody_passed(sender.name):
                 return went  # the line stays marked, and `release` has it looked at again
-            wait = tools.pacer.line_is_empty(sender)
+            wait = tools.pacer.line_is_empty(sender, looked_at=looked_at)
             if wait is None:
                 return went
             tools.pause(wait.total_seconds())
@@ -221,14 +224,21 @@ class _Serving:
         lines, name = self._tools.lines, self._sender.name
         entry = self._tools.scribe.ledger.find(place.message_id)
         if entry is None or entry.state.is_settled or not entry.body:
+            if entry is not None:
+                # Whoever settled it ended before its row was gone, and perhaps before it was told.
+                self._tools.scribe.events.tell(entry)
             lines.done(name, place)
             return False
         try:
             message = self._message(entry)
         except MessageError as error:
             return self._refuse(entry, place, error)
-        address = self._sender.from_for(message).key
-        if self._is_held(address):
+        try:
+            address = self._sender.from_for(message).key
+        except MessageError as error:
+            return self._keep_waiting(entry, place, error)
+        # One that an instance left unfinished is taken over first.
+        if entry.state is not State.SENDING and self._is_held(address):
             self._set_aside(entry, message, address)
             lines.done(name, place)
             return False
@@ -236,8 +246,10 @@ class _Serving:
         if claimed is None:
             return False
         carried = self._tools.courier.carry(message, self._sender, claimed, entry.body)
-        self._scribe.settle(carried.entry, lambda each: self._stand(each, message, address))
+        self._scribe.settle(carried.entry, self._stand(carried.entry, message, address))
         lines.done(name, place)
+        if carried.entry.state is State.HELD:
+            self._tools.holds.look_back(self._sender, address)
         known = self._tools.pacer.known(self._sender)
         if carried.accepted and known and holds.something_to_clear(known, address):
             self._tools.holds.succeeded(self._sender, address)
@@ -251,7 +263,6 @@ class _Serving:
             raise MessageError(("message: what waits under this id is no message",))
         if (found.id, found.content_hash) != (entry.id, entry.content_hash):
             raise MessageError(("blob: it holds another message now than the one that waits",))
-        self._sender.from_for(found)
         return found
 
     def _claim(self, entry: Entry, message: Message, place: InLine) -> Entry | None:
@@ -290,30 +301,54 @@ class _Serving:
         """Let the others pass one whose From address is held."""
         known = self._tools.pacer.known(self._sender)
         reason = known.address_holds[address].reason if known else ""
-        if entry.state is State.SENDING:
-            return
         waits = delivery.in_line(entry, now=self._tools.clock(), body=entry.body, reason=reason, held=True)
+        stand = self._stand(waits, message, address)
         if waits is entry:
-            self._scribe.park(entry, lambda each: self._stand(each, message, address))
+            self._scribe.park(entry, stand)
         else:
-            self._scribe.settle(waits, lambda each: self._stand(each, message, address))
+            self._scribe.settle(waits, stand)
+        self._tools.holds.look_back(self._sender, address)
 
-    def _stand(self, entry: Entry, message: Message, address: str) -> InLine:
-        known = self._tools.pacer.known(self._sender)
-        aside = entry.state is State.HELD and known is not None and known.hold is None
-        apart = aside and known is not None and address in known.address_holds
-        recipients = max(1, len(message.recipients))
-        rank = Rank.of(message.fields.priority)
-        return in_line(entry, rank=rank, recipients=recipients, address=address if apart else "")
+    def _stand(self, entry: Entry, message: Message, address: str) -> Callable[[Entry], InLine]:
+        """Return what says where in the line, or aside with its From address, a message stands."""
+        aside = entry.state is State.HELD and self._tools.holds.stands_aside(self._sender, address)
+        return lambda each: in_line(
+            each,
+            rank=Rank.of(message.fields.priority),
+            recipients=max(1, len(message.recipients)),
+            address=address if aside else "",
+        )
+
+    def _keep_waiting(self, entry: Entry, place: InLine, error: MessageError) -> bool:
+        """Its From address was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
+        if self._claim_without_message(entry, place):
+            reason, now = "; ".join(error.problems), self._tools.clock()
+            waits = delivery.waiting(entry, reason=reason, now=now, jitter=0.5, body=entry.body)
+            self._scribe.settle(waits, lambda _: place)
+            self._tools.lines.done(self._sender.name, place)
+        return False
 
     def _refuse(self, entry: Entry, place: InLine, error: MessageError) -> bool:
         """What it waits to send is gone or another: its own record says so."""
-        decision = delivery.claim(
-            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
-        )
-        if isinstance(decision, Take) and (claimed := self._tools.scribe.ledger.update(decision.entry)):
+        decision = self._claim_without_message(entry, place)
+        if decision and (claimed := self._tools.scribe.ledger.update(decision.entry)):
             reason = "\n".join(error.problems)
             refused = delivery.refuse(claimed, reason=reason, now=self._tools.clock())
             self._scribe.settle(refused, lambda _: place)
-        self._tools.lines.done(self._sender.name, place)
+            self._tools.lines.done(self._sender.name, place)
         return False
+
+    def _claim_without_message(self, entry: Entry, place: InLine) -> Take | None:
+        """Decide about one whose message cannot be read or sent; one in other hands is passed over."""
+        alive = self._tools.pacer.alive(self._sender)
+        decision = delivery.claim(
+            entry,
+            delivery=self._came,
+            content_hash=entry.content_hash,
+            now=self._tools.clock(),
+            alive=alive,
+        )
+        if isinstance(decision, Take):
+            return decision
+        self._tools.lines.pass_over(self._sender.name, place)
+        return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
-from azure.core.exceptions import AzureError
 from azure.data.tables import TableClient
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
@@ -20,10 +21,11 @@ from shared.adapters.table_leases import TableLeases
 from shared.adapters.table_ledger import TableLedger
 from shared.core.delivery import Delivery, State, first_claim, refusal
 from shared.core.intake import waiting_body
+from shared.errors import StorageError
 from tests.twins import NOON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from local.azurite import Azurite
 
@@ -151,13 +153,114 @@ def test_a_text_that_no_property_can_hold_is_cut_between_letters(table: Table, l
     assert ledger.add(made) == found
 
 
-def test_a_ledger_that_cannot_be_reached_fails_its_check() -> None:
-    nowhere = (
-        "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;"
-        "TableEndpoint=http://127.0.0.1:9/devstoreaccount1;"
+# Storage that does not answer.
+
+
+def account_at(port: int, name: str = "devstoreaccount1") -> Account:
+    return Account(
+        f"DefaultEndpointsProtocol=http;AccountName={name};AccountKey=a2V5;"
+        f"TableEndpoint=http://127.0.0.1:{port}/{name};QueueEndpoint=http://127.0.0.1:{port}/{name};"
     )
-    with pytest.raises(AzureError):
-        TableLedger(Table("ledger", Account(nowhere))).check()
+
+
+class Unwilling(BaseHTTPRequestHandler):
+    """Refuses everything: the account ``busy`` for now, any other for good."""
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        self.rfile.read(length)
+        body = b'{"odata.error": {"code": "No", "message": {"lang": "en-US", "value": "no\\nand no"}}}'
+        self.send_response(503 if self.path.startswith("/busy/") else 400)
+        self.send_header("Content-Type", "application/json;odata=minimalmetadata")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_MERGE = _answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def unwilling() -> Iterator[int]:
+    """Give the port of a storage service that refuses everything."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unwilling) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+ROW = {"PartitionKey": "a", "RowKey": "b"}
+CALLS: dict[str, Callable[[Table], object]] = {
+    "get": lambda table: table.get("a", "b"),
+    "write": lambda table: table.write([("create", ROW)]),
+    "insert": lambda table: table.insert(ROW),
+    "replace": lambda table: table.replace(ROW, etag='W/"x"'),
+    "upsert": lambda table: table.upsert(ROW),
+    "delete": lambda table: table.delete("a", "b", etag='W/"x"'),
+    "remove": lambda table: table.remove("a", "b"),
+    "query": lambda table: table.query("PartitionKey eq @id", {"id": "a"}),
+    "page": lambda table: table.page("PartitionKey eq @id", {"id": "a"}, token=""),
+    "create": lambda table: table.create(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_table_service_refuses_is_a_storage_error_whatever_was_asked(
+    unwilling: int, call: str
+) -> None:
+    with pytest.raises(StorageError, match=r"^the storage account: ") as failed:
+        CALLS[call](Table("ledger", account_at(unwilling)))
+    assert "\n" not in str(failed.value)
+    assert failed.value.retryable
+
+
+def test_a_table_service_that_is_busy_is_a_storage_error(unwilling: int) -> None:
+    with pytest.raises(StorageError, match=r"^the storage account: "):
+        Table("ledger", account_at(unwilling, "busy")).get("a", "b")
+
+
+def test_every_call_of_a_table_is_among_those() -> None:
+    assert set(CALLS) == {name for name in vars(Table) if not name.startswith("_")}
+
+
+def test_a_ledger_that_cannot_be_reached_fails_its_check() -> None:
+    with pytest.raises(StorageError, match=r"^the storage account: "):
+        TableLedger(Table("ledger", account_at(9))).check()
+
+
+def test_a_row_that_no_table_can_hold_is_a_storage_error_too(table: Table) -> None:
+    with pytest.raises(StorageError, match=r"^the storage account: "):
+        table.insert({**ROW, "x": "x" * 40_000})
+
+
+# Reading by the page, and removing.
+
+
+def test_a_page_is_no_longer_than_was_asked_for(table: Table) -> None:
+    table.write([("create", {"PartitionKey": "a", "RowKey": f"{number}"}) for number in range(5)])
+    found, token = table.page("PartitionKey eq @id", {"id": "a"}, token="", limit=2)
+    assert [row["RowKey"] for row in found] == ["0", "1"]
+    rest, token = table.page("PartitionKey eq @id", {"id": "a"}, token=token, limit=2)
+    assert [row["RowKey"] for row in rest] == ["2", "3"]
+    rest, token = table.page("PartitionKey eq @id", {"id": "a"}, token=token, limit=2)
+    assert ([row["RowKey"] for row in rest], token) == (["4"], "")
+
+
+def test_a_page_of_what_was_never_written_is_empty(table: Table) -> None:
+    assert table.page("PartitionKey eq @id", {"id": "a"}, token="") == ([], "")
+
+
+def test_what_is_removed_is_gone_whatever_its_version(table: Table) -> None:
+    table.remove("a", "b")
+    table.insert(ROW)
+    table.upsert({**ROW, "x": 1})
+    table.remove("a", "b")
+    assert table.get("a", "b") is None
+    table.remove("a", "b")
 
 
 # Pending consents.
@@ -236,6 +339,24 @@ def test_many_may_make_the_queue_at_once(azurite: Azurite, unique_name: str, rea
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: queue.put(f"{number}"), range(8)))
     assert reader.get_queue_properties().approximate_message_count == 8
+
+
+def test_many_texts_are_put_each_with_its_own_delay(
+    azurite: Azurite, unique_name: str, reader: QueueClient
+) -> None:
+    queue = StorageQueue(unique_name, Account(azurite.connection_string))
+    later = [(f"later-{number}", timedelta(hours=1)) for number in range(15)]
+    queue.put_all([*[(f"now-{number}", timedelta()) for number in range(15)], *later])
+    found = list(reader.receive_messages(messages_per_page=32))
+    assert sorted(each.content for each in found) == sorted(f"now-{number}" for number in range(15))
+    assert reader.get_queue_properties().approximate_message_count == 30
+    queue.put_all([])
+
+
+def test_one_text_that_could_not_be_put_is_said(unwilling: int) -> None:
+    queue = StorageQueue("outbox", account_at(unwilling))
+    with pytest.raises(StorageError):
+        queue.put_all([("a", timedelta())])
 
 
 def test_base64_of_an_app_passes_through_untouched(

@@ -18,6 +18,8 @@ from shared.adapters.storage_queue import StorageQueue
 from shared.adapters.table_consents import TableConsents
 from shared.adapters.table_leases import TableLeases
 from shared.adapters.table_ledger import TableLedger
+from shared.adapters.table_senders import TableSenders
+from shared.adapters.table_waiting import TableWaiting
 from tests.twins import (
     Clock,
     MemoryConsents,
@@ -26,6 +28,8 @@ from tests.twins import (
     MemoryLedger,
     MemoryOutbox,
     MemoryPayloads,
+    MemorySenders,
+    MemoryWaiting,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from local.azurite import Azurite
     from local.microsoft.cloud import Cloud
     from shared import grants
+    from shared.ports import WaitingRoom
+    from shared.register import SenderStore
     from shared.workflows import consent
 
 KINDS = ["twin", "azure"]
@@ -63,6 +69,20 @@ def consents(request: pytest.FixtureRequest) -> MemoryConsents | TableConsents:
     if request.param == "twin":
         return MemoryConsents()
     return TableConsents(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=KINDS)
+def senders(request: pytest.FixtureRequest) -> SenderStore:
+    if request.param == "twin":
+        return MemorySenders()
+    return TableSenders(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=KINDS)
+def room(request: pytest.FixtureRequest) -> WaitingRoom:
+    if request.param == "twin":
+        return MemoryWaiting()
+    return TableWaiting(request.getfixturevalue("table"))
 
 
 @pytest.fixture(params=KINDS)

@@ -12,8 +12,10 @@ from shared.core.delivery import (
     ALLOWED,
     CLAIM_LEASE,
     JITTER,
+    LOST_AFTER,
     MOST_ATTEMPTS,
     Delivery,
+    Doubt,
     Entry,
     Ignore,
     LookAgain,
@@ -24,6 +26,8 @@ from shared.core.delivery import (
     back_off,
     claim,
     first_claim,
+    first_in_line,
+    in_line,
     reason,
     refusal,
     refuse,
@@ -188,10 +192,17 @@ def test_what_waits_and_is_due_is_claimed(state: State, due_at: datetime | None)
             updated_at=NOW,
             changes=2,
             due_at=None,
+            date=NOW.replace(microsecond=0),  # what waited in line has none until it is claimed
             lease_until=NOW + CLAIM_LEASE,
             claimed_by=FIRST,
         )
     )
+
+
+def test_what_was_said_of_an_earlier_attempt_stands_in_the_history_alone() -> None:
+    taken = claimed(entry(State.DEFERRED, date=EARLIER, reply="452 4.5.3 later", reason="too many"))
+    assert isinstance(taken, Take)
+    assert (taken.entry.date, taken.entry.reply, taken.entry.reason) == (EARLIER, "", "")
 
 
 @pytest.mark.parametrize("state", WAITING)
@@ -245,6 +256,157 @@ def test_a_claim_that_nobody_is_named_for_is_taken_only_when_it_ran_out() -> Non
     assert isinstance(claimed(replace(SENDING, claimed_by=None, lease_until=EARLIER)), Take)
 
 
+FROM_LINE = Delivery("line", 1, holder="a")
+
+
+def served(known: Entry, holder: str = "b", *alive: str) -> object:
+    came = Delivery("line", 1, holder=holder)
+    return claim(known, delivery=came, content_hash="hash", now=NOW, alive=(holder, *alive))
+
+
+@pytest.mark.parametrize(
+    ("since", "alive", "taken"),
+    [
+        (LOST_AFTER, (), True),
+        (LOST_AFTER + SECOND, ("c",), True),
+        # One whose storage was away may come back and say what came of it.
+        (LOST_AFTER - SECOND, (), False),
+        (LOST_AFTER + SECOND, ("a",), False),
+        (timedelta(minutes=29), ("a",), False),
+    ],
+)
+def test_a_claim_from_the_line_is_taken_over_when_its_holder_is_long_gone(
+    since: timedelta, alive: tuple[str, ...], *, taken: bool
+) -> None:
+    known = replace(SENDING, claimed_by=FROM_LINE, updated_at=NOW - since)
+    decision = served(known, "b", *alive)
+    assert isinstance(decision, Take if taken else Ignore)
+    if isinstance(decision, Take):
+        assert decision.entry.attempts == 1
+        assert decision.entry.claimed_by == Delivery("line", 1, holder="b")
+
+
+def test_an_instance_that_could_not_write_down_what_came_of_it_takes_its_own_claim_again() -> None:
+    decision = served(replace(SENDING, claimed_by=FROM_LINE, updated_at=NOW), "a")
+    assert isinstance(decision, Take)
+    assert decision.entry.attempts == 1  # it may have been sent
+
+
+def test_a_queue_message_knows_not_who_lives_and_takes_no_claim_from_a_line() -> None:
+    known = replace(SENDING, claimed_by=FROM_LINE, updated_at=EARLIER)
+    assert isinstance(claimed(known, Delivery("queue-1", 9)), Ignore)
+
+
+def test_a_line_takes_no_claim_from_the_queue_before_it_runs_out() -> None:
+    assert isinstance(served(replace(SENDING, updated_at=EARLIER)), Ignore)
+    assert isinstance(served(replace(SENDING, updated_at=EARLIER, lease_until=NOW)), Take)
+
+
+@pytest.mark.parametrize(
+    ("known", "came"),
+    [
+        (SENDING, Delivery("queue-1", 2)),
+        (replace(SENDING, lease_until=NOW), Delivery("queue-2", 1)),
+        (replace(SENDING, claimed_by=FROM_LINE, updated_at=EARLIER), Delivery("line", 1, holder="b")),
+    ],
+)
+def test_what_a_dead_instance_may_have_sent_is_in_doubt_where_the_message_asks_for_that(
+    known: Entry, came: Delivery
+) -> None:
+    known = replace(known, attempts=1, body=BODY)
+    decision = claim(known, delivery=came, content_hash="hash", now=NOW, hold_on_doubt=True)
+    assert decision == Doubt(
+        replace(
+            known,
+            state=State.IN_DOUBT,
+            updated_at=NOW,
+            changes=2,
+            attempts=2,
+            reason=f"{TAKEN_OVER}; it may have been accepted",
+            lease_until=None,
+            claimed_by=None,
+            body=b"",
+        )
+    )
+
+
+def test_there_is_no_doubt_about_what_another_is_sending_or_nobody_has_begun() -> None:
+    doubtful = claim(
+        SENDING, delivery=Delivery("queue-2", 1), content_hash="hash", now=NOW, hold_on_doubt=True
+    )
+    assert isinstance(doubtful, Ignore)
+    for state in WAITING:
+        begun = claim(entry(state), delivery=FIRST, content_hash="hash", now=NOW, hold_on_doubt=True)
+        assert isinstance(begun, Take)
+
+
+# In line.
+
+
+@pytest.mark.parametrize(("held", "state"), [(True, State.HELD), (False, State.DEFERRED)])
+def test_the_first_that_is_seen_of_a_message_may_be_that_it_waits(*, held: bool, state: State) -> None:
+    assert first_in_line(
+        message_id="order-1",
+        content_hash="hash",
+        sender="noreply",
+        mail_id="<m@contoso.com>",
+        metadata={"order": "4711"},
+        now=NOW,
+        body=BODY,
+        reason="the minute is full",
+        held=held,
+    ) == Entry(
+        "order-1",
+        state,
+        "hash",
+        NOW,
+        NOW,
+        sender="noreply",
+        message_id="<m@contoso.com>",
+        metadata={"order": "4711"},
+        body=BODY,
+        reason="the minute is full",
+    )
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("of", [*[state for state in State if not state.is_settled]])
+def test_what_is_not_settled_may_stand_in_line(of: State, *, held: bool) -> None:
+    known = entry(of, attempts=3, waits=2, due_at=LATER, lease_until=LATER, claimed_by=FIRST)
+    assert in_line(known, now=NOW, body=BODY, reason="why", held=held) == replace(
+        known,
+        state=State.HELD if held else State.DEFERRED,
+        updated_at=NOW,
+        changes=2,
+        due_at=None,
+        lease_until=None,
+        claimed_by=None,
+        body=BODY,
+        reason="why",
+    )
+
+
+@pytest.mark.parametrize(("state", "held"), [(State.HELD, True), (State.DEFERRED, False)])
+def test_what_stands_in_line_stays_the_very_same(state: State, *, held: bool) -> None:
+    known = entry(state, attempts=3, reason="before", body=BODY)
+    assert in_line(known, now=NOW, body=BODY, reason="why", held=held) is known
+    assert in_line(known, now=NOW, body=BODY, reason="why", held=held, attempts=3) is known
+    assert in_line(known, now=NOW, body=BODY, reason="why", held=not held) is not known
+    counted = in_line(known, now=NOW, body=BODY, reason="why", held=held, attempts=4)
+    assert (counted.attempts, counted.changes) == (4, 2)
+
+
+def test_what_stood_in_line_and_waits_for_a_time_no_longer_stands_there() -> None:
+    known = entry(State.DEFERRED, due_at=LATER)
+    assert in_line(known, now=NOW, body=BODY, reason="why", held=False).due_at is None
+
+
+@pytest.mark.parametrize("state", [state for state in State if state.is_settled])
+def test_what_is_settled_joins_no_line(state: State) -> None:
+    with pytest.raises(ValueError, match="cannot become"):
+        in_line(entry(state), now=NOW, body=BODY, reason="why", held=False)
+
+
 def test_a_take_over_keeps_message_id_and_date() -> None:
     taken = claimed(SENDING, Delivery("queue-1", 2))
     assert isinstance(taken, Take)
@@ -268,9 +430,10 @@ def test_the_back_off_grows_fourfold_up_to_two_hours(attempts: int, seconds: int
 
 
 @pytest.mark.parametrize(
-    ("waits", "seconds"), [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (100, 60), (10_000, 60)]
+    ("waits", "seconds"),
+    [(0, 5), (1, 10), (2, 20), (3, 40), (4, 80), (7, 640), (8, 900), (100, 900), (10_000, 900)],
 )
-def test_a_wait_doubles_up_to_a_minute(waits: int, seconds: int) -> None:
+def test_a_wait_doubles_up_to_a_quarter_of_an_hour(waits: int, seconds: int) -> None:
     assert wait(waits, jitter=0.5) == timedelta(seconds=seconds)
 
 
@@ -364,29 +527,25 @@ def test_the_eighth_attempt_that_fails_is_the_last(attempts: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "jitter", "seconds"),
+    ("verdict", "state"),
     [
-        (Verdict.THROTTLE, 0, 45),
-        (Verdict.THROTTLE, 1, 54),
-        (Verdict.HOLD, 0, 60),
-        (Verdict.HOLD, 1, 72),
-        (Verdict.REAUTHENTICATE, 0, 60),
-        (Verdict.REAUTHENTICATE, 1, 72),
+        (Verdict.THROTTLE, State.DEFERRED),
+        (Verdict.HOLD, State.HELD),
+        (Verdict.REAUTHENTICATE, State.HELD),
     ],
 )
-def test_where_nothing_is_wrong_with_the_message_no_attempt_is_counted(
-    verdict: Verdict, jitter: float, seconds: int
+def test_where_nothing_is_wrong_with_the_message_it_stands_in_line_and_no_attempt_is_counted(
+    verdict: Verdict, state: State
 ) -> None:
     known = replace(SENDING, attempts=MOST_ATTEMPTS - 1, waits=3)
-    assert ended(verdict, known, jitter) == replace(
+    assert ended(verdict, known) == replace(
         known,
-        state=State.DEFERRED,
+        state=state,
         updated_at=NOW,
         changes=2,
-        waits=4,
         reply="the reply",
         reason="the reason",
-        due_at=NOW + timedelta(seconds=seconds),
+        due_at=None,  # its sender's line knows when it goes
         lease_until=None,
         claimed_by=None,
         body=BODY,
@@ -443,12 +602,12 @@ def test_every_verdict_has_an_end(*, doubt: bool, hold_on_doubt: bool) -> None:
     for verdict in Verdict:
         left = ended(verdict, doubt=doubt, hold_on_doubt=hold_on_doubt)
         assert left.state is not State.SENDING
-        assert (left.due_at is None) == left.state.is_settled
+        assert (left.due_at is not None) == (verdict is Verdict.DEFER and not left.state.is_settled)
         assert (left.body == b"") == left.state.is_settled
         assert (left.lease_until, left.claimed_by) == (None, None)
 
 
-@pytest.mark.parametrize(("waits", "seconds"), [(0, 5), (1, 10), (4, 60)])
+@pytest.mark.parametrize(("waits", "seconds"), [(0, 5), (1, 10), (4, 80)])
 def test_a_wait_for_a_token_counts_no_attempt_and_keeps_the_body(waits: int, seconds: int) -> None:
     known = replace(SENDING, attempts=1, waits=waits, reply="an old reply")
     assert waiting(known, reason="no consent", now=NOW, jitter=0.5, body=BODY) == replace(
@@ -500,7 +659,7 @@ UNKNOWN = Reply(550, ("5.1.10 unknown",))
         (Submission(Phase.DONE, Reply(250, ("2.0.0 OK",))), ""),
         (
             Submission(Phase.DONE, Reply(250, ("2.0.0 OK",)), refused={"a@b.c": UNKNOWN, "d@e.f": UNKNOWN}),
-            "recipient refused: 550 5.1.10 unknown; recipient refused: 550 5.1.10 unknown",
+            "a@b.c was refused: 550 5.1.10 unknown; d@e.f was refused: 550 5.1.10 unknown",
         ),
         (Submission(Phase.RCPT, UNKNOWN, refused={"a@b.c": UNKNOWN}), "what it means"),
         (Submission(Phase.CONNECT, problem="timed out"), "timed out; what it means"),

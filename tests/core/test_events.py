@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.delivery import Entry, State
-from shared.core.events import OF_STATE, OPT_IN, of_message
+from shared.core.events import OF_STATE, OPT_IN, of_message, of_sender
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
 SOURCE = "https://mail.contoso.com"
@@ -131,3 +131,50 @@ def test_any_words_survive_the_queue_which_is_xml(reply: str, reason: str, metad
     assert fromstring(tostring(envelope)).text == event
     _, data = read(event)
     assert (data["reply"], data["reason"], data["metadata"]) == (reply, reason, metadata)
+
+
+# Senders.
+
+HELD = {"remedy": "mailbox-full", "reason": "it is full", "since": NOW.isoformat()}
+
+
+def test_an_event_about_a_sender_says_what_is_known_of_it() -> None:
+    attributes, data = read(of_sender("sender.held", "noreply", HELD, source=SOURCE, at=NOW))
+    assert attributes == {
+        "specversion": "1.0",
+        "id": f"noreply/sender.held/{NOW.isoformat()}",
+        "source": SOURCE,
+        "type": "sender.held",
+        "subject": "noreply",
+        "time": NOW,
+        "datacontenttype": "application/json",
+    }
+    assert data == {"sender": "noreply", **HELD}
+
+
+def test_the_same_event_about_a_sender_has_the_same_id_and_another_has_another() -> None:
+    told_of = [
+        of_sender(kind, sender, {}, source=SOURCE, at=at)
+        for kind, sender, at in (
+            ("sender.held", "noreply", NOW),
+            ("sender.held", "noreply", NOW),
+            ("sender.resumed", "noreply", NOW),
+            ("sender.held", "billing", NOW),
+            ("sender.held", "noreply", NOW + timedelta(seconds=1)),
+        )
+    ]
+    ids = [read(event)[0]["id"] for event in told_of]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 4
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "🦆", '"', "\uffff"])
+def test_a_long_reason_of_a_sender_fits_a_queue_message(character: str) -> None:
+    event = of_sender("sender.held", "noreply", {"reason": character * 60_000}, source=SOURCE, at=NOW)
+    assert len(event.encode()) <= LARGEST_QUEUE_MESSAGE
+    assert read(event)[1]["reason"].startswith(character * 1000)
+
+
+def test_what_is_no_text_is_told_as_it_is() -> None:
+    event = of_sender("sender.held", "noreply", {"probes": 3, "since": None}, source=SOURCE, at=NOW)
+    assert read(event)[1] == {"sender": "noreply", "probes": 3, "since": None}

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from shared.core.address import CONTROL
 from shared.core.intake import (
     LARGEST_PAYLOAD_BYTES,
+    Call,
     ClaimCheck,
     Waiting,
+    call_body,
+    fetch,
     read,
     read_payload,
     waiting_body,
@@ -180,6 +183,30 @@ def test_a_payload_is_json_and_not_base64() -> None:
     assert refused.value.problems[0].startswith("message: it is not valid JSON: ")
 
 
+def test_a_claim_check_is_fetched_with_a_limit() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def get(path: str, *, limit: int) -> bytes:
+        asked.append((path, limit))
+        return as_bytes(TO)
+
+    found = fetch(ClaimCheck("2026/order.json"), get, fallback_id="queue-id")
+    assert found == understood(TO)
+    assert asked == [("2026/order.json", LARGEST_PAYLOAD_BYTES)]
+
+
+def test_a_claim_check_for_nothing_or_too_much_is_refused() -> None:
+    def too_large(path: str, *, limit: int) -> bytes:
+        raise ValueError(f"{path} has more than {limit} octets")
+
+    with pytest.raises(MessageError) as refused:
+        fetch(ClaimCheck("a"), lambda _, limit: None, fallback_id="queue-id")  # noqa: ARG005 - named by who calls
+    assert refused.value.problems == ("blob: there is no a in the container mail-payloads",)
+    with pytest.raises(MessageError) as refused:
+        fetch(ClaimCheck("a"), too_large, fallback_id="queue-id")
+    assert refused.value.problems == (f"blob: a has more than {LARGEST_PAYLOAD_BYTES} octets",)
+
+
 def test_a_payload_may_be_as_large_as_exchange_takes_mail() -> None:
     assert LARGEST_PAYLOAD_BYTES > 150 * 1024 * 1024 * 4 / 3
 
@@ -205,6 +232,25 @@ def test_an_order_to_send_takes_an_id_and_nothing_else(value: dict[str, Any], me
         read(as_bytes(value), fallback_id="queue-id")
     assert refused.value.problems == ('action: "send" takes an id and nothing else',)
     assert refused.value.message_id == message_id
+
+
+@pytest.mark.parametrize("sender", ["noreply", "büro", "a b", ""])
+def test_a_call_names_the_sender_whose_line_is_to_be_served(sender: str) -> None:
+    assert read(call_body(sender).encode(), fallback_id="queue-id") == Call(sender)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"action": "serve"},
+        {"action": "serve", "sender": 7},
+        {"action": "serve", "sender": None},
+        {"action": "serve", "sender": ["noreply"]},
+        {"action": "serve", "sender": "noreply", "id": "order-1"},
+    ],
+)
+def test_a_call_takes_a_sender_and_nothing_else(value: dict[str, Any]) -> None:
+    assert problems(value) == ('action: "serve" takes a sender and nothing else',)
 
 
 @pytest.mark.parametrize("action", ["cancel", "reschedule", "", None, ["send"]])
@@ -318,6 +364,8 @@ def test_any_bytes_are_a_message_an_order_or_a_refusal(body: bytes) -> None:
             assert len(found.content_hash) == 64
         case Waiting():
             assert found.id
+        case Call():
+            assert isinstance(found.sender, str)
         case ClaimCheck():
             assert found.blob == found.blob.strip("/")
 
@@ -327,7 +375,13 @@ def test_any_bytes_can_go_back_on_the_queue_and_mean_the_same(body: bytes) -> No
     def outcome(of: bytes) -> object:
         try:
             found = read(of, fallback_id="queue-id")
-            return found.blob if isinstance(found, ClaimCheck) else found.id
+            match found:
+                case ClaimCheck():
+                    return found.blob
+                case Call():
+                    return found.sender
+                case _:
+                    return found.id
         except MessageError as refused:
             return refused.problems
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.pacing import AT_ONCE_FOR, IN_TRANSIT, PLACE_LEASE, Ask, Grant, Pace, Permit, grant, next_slot
+from shared.core.pacing import (
+    AT_ONCE_FOR,
+    IN_TRANSIT,
+    PLACE_LEASE,
+    Ask,
+    Grant,
+    Pace,
+    Permit,
+    grant,
+    next_slot,
+)
 from shared.core.sender import Limits
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -36,7 +47,9 @@ class Instance:
 class World:
     """Some instances, one mailbox, and what its server counts."""
 
-    def __init__(self, limits: Limits, *, seed: int = 0, instances: int = 1, slowest: float = 1.4) -> None:
+    def __init__(
+        self, limits: Limits, *, seed: int = 0, instances: int = 1, slowest: float = 1.4, prompt: bool = False
+    ) -> None:
         self.limits = limits
         self.pace = Pace()
         self.now = NOON
@@ -46,6 +59,7 @@ class World:
         self.most_entries = 0
         self._random = random.Random(seed)
         self._slowest = slowest
+        self._prompt = prompt
 
     def ask(self, instance: Instance, ask: Ask) -> Grant:
         known = [each for each in instance.late if each[0] <= self.now]
@@ -69,7 +83,8 @@ class World:
 
     def _hand_over(self, instance: Instance, permit: Permit) -> None:
         soonest = max(self.now, permit.slot)
-        begins = soonest + (permit.until - soonest) * self._random.choice([0, self._random.random(), 1])
+        delay = 0 if self._prompt else self._random.choice([0, self._random.random(), 1])
+        begins = soonest + (permit.until - soonest) * delay
         counted = begins + self._random.random() * self._slowest * SECOND
         self.counted.append(counted)
         if counted > permit.counted_at:
@@ -126,9 +141,11 @@ def test_no_minute_holds_more_messages_than_the_mailbox_may_send(
 
 
 @pytest.mark.parametrize("instances", [1, 6])
-@pytest.mark.parametrize("rate", [1, 2, 7, 30, 100, 240, 300, 1000, 6000])
+@pytest.mark.parametrize("rate", [1, 2, 7, 30, 100, 240, 300, 1200])
 def test_a_backlog_uses_at_least_95_percent_of_the_rate(rate: int, instances: int) -> None:
-    world = World(Limits(messages_per_minute=rate, connections=instances), seed=rate, instances=instances)
+    world = World(
+        Limits(messages_per_minute=rate, connections=instances), seed=rate, instances=instances, prompt=True
+    )
     turn = 0
     while world.now < NOON + 6 * MINUTE:
         instance, turn = world.instances[turn % instances], turn + 1
@@ -146,7 +163,7 @@ def test_a_backlog_uses_at_least_95_percent_of_the_rate(rate: int, instances: in
 
 
 def test_200_messages_take_no_longer_than_the_rate_asks_for() -> None:
-    world = World(EXCHANGE, seed=1)
+    world = World(EXCHANGE, seed=1, prompt=True)
     (instance,) = world.instances
     while len(world.counted) < 200:
         granted = world.ask(instance, Ask("", messages=4, places=3, ahead=8 * SECOND))
@@ -185,7 +202,7 @@ def test_what_is_spread_over_the_minute_keeps_its_distance() -> None:
     _, granted = asked(pace, messages=60, ahead=MINUTE)
     slots = [permit.slot for permit in granted.permits]
     assert all(permit.count == 1 for permit in granted.permits)
-    assert all(later - sooner >= 2 * SECOND for sooner, later in zip(slots, slots[1:], strict=False))
+    assert all(later - sooner >= 2 * SECOND for sooner, later in pairwise(slots))
     assert slots[-1] <= NOON + MINUTE
 
 
@@ -254,14 +271,14 @@ def test_an_unused_permit_costs_the_minute_no_more_than_itself() -> None:
 # What stands in the table.
 
 
-@given(st.integers(0, 2**32), st.sampled_from([0, 8]))
-def test_the_entries_are_few_at_any_rate(seed: int, ahead: int) -> None:
-    world = World(Limits(messages_per_minute=1_000_000), seed=seed)
+@pytest.mark.parametrize("urgent", [False, True])
+def test_the_entries_are_few_at_any_rate(*, urgent: bool) -> None:
+    world = World(Limits(messages_per_minute=1_000_000))
     (instance,) = world.instances
-    rng = random.Random(seed)
-    for _ in range(600):
-        messages = rng.choice([1, 100, 10_000])
-        world.ask(instance, Ask("", messages=messages, places=1, ahead=min(ahead, 1) * SECOND, urgent=True))
+    rng = random.Random(1)
+    world.ask(instance, Ask("", messages=500_000, places=1))  # what may go at once has gone
+    while world.now < NOON + 3 * MINUTE:
+        world.ask(instance, Ask("", messages=rng.choice([1, 20]), places=1, ahead=SECOND, urgent=urgent))
         world.pass_time(rng.choice([0.01, 0.2, 0.3]) * SECOND)
     assert world.most_entries <= 260  # sixty seconds and what is granted ahead, at four a second
 
@@ -344,7 +361,8 @@ def test_no_24_hours_have_more_recipients_than_the_mailbox_may_have(seed: int) -
             counted.append((now, recipients))
         in_a_day = sum(count for at, count in counted if at > now - DAY)
         assert in_a_day <= 100
-        assert granted.by_count == (pace.recipients_today(now) > 90)
+        left = 100 - pace.recipients_today(now)
+        assert pace.may_stay_untold(limits, now) == (left // 20 if left > 10 else 0)
 
 
 def test_recipients_fall_out_of_the_day_a_quarter_late_at_most() -> None:

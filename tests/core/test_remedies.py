@@ -24,6 +24,7 @@ SENDER = Sender(
 SERVICE = Service("microsoft", "contoso.com", "client-id", "https://login.microsoftonline.com/contoso.com")
 CONSENT_URL = "https://mail.contoso.com/api/oauth/start/reports"
 # What is wrong with a grant, rather than with a reply.
+OF_PEOPLE = {"held-by-hand"}
 OF_GRANTS = {"consent-missing", "consent-required", "credential-broken", "token-unavailable"}
 NAMES = {"mailbox", "account", "tenant", "client_id", "secret_name", "consent_url"}
 # Words that are written with a capital letter wherever they stand.
@@ -37,7 +38,7 @@ def said(key: str) -> str:
 
 
 def test_the_catalogue_has_what_the_rules_and_grants_name_and_nothing_else() -> None:
-    assert set(CATALOGUE) == {rule.remedy for rule in RULES if rule.remedy} | OF_GRANTS
+    assert set(CATALOGUE) == {rule.remedy for rule in RULES if rule.remedy} | OF_GRANTS | OF_PEOPLE
 
 
 def test_nothing_went_wrong_needs_no_words() -> None:

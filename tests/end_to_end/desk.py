@@ -66,6 +66,11 @@ class Desk:
         with QueueClient.from_connection_string(self.facts["storage"], queue, **options) as client:
             return str(client.send_message(text).id)
 
+    def make_queue(self, queue: str) -> None:
+        """Make a queue, before there is a host that does so."""
+        with QueueClient.from_connection_string(self.facts["storage"], queue) as client:
+            client.create_queue()
+
     def upload(self, container: str, path: str, content: bytes | str) -> None:
         """Upload a blob as an app, or whoever writes the templates, does."""
         with ContainerClient.from_connection_string(self.facts["storage"], container) as client:
@@ -79,17 +84,22 @@ class Desk:
 
         The events stay on the queue, for the other tests.
         """
+        (event,) = eventually(lambda: self._events(message_id), said=self.log)
+        return event
+
+    def events_of(self, sender: str, kind: str) -> list[BaseCloudEvent]:
+        """Wait for events of one kind about a sender and return those there are, as above."""
+
+        def found() -> list[BaseCloudEvent]:
+            return [event for event in self._events(sender) if event.get_type() == kind]
+
+        return eventually(found, said=self.log)
+
+    def _events(self, subject: str) -> list[BaseCloudEvent]:
         with QueueClient.from_connection_string(self.facts["storage"], "mail-events") as client:
-
-            def found() -> list[BaseCloudEvent]:
-                events = [
-                    JSONFormat().read(None, each.content)
-                    for each in client.receive_messages(visibility_timeout=1)
-                ]
-                return [event for event in events if event.get_subject() == message_id]
-
-            (event,) = eventually(found, said=self.log)
-            return event
+            received = client.receive_messages(visibility_timeout=1)
+            events = [JSONFormat().read(None, each.content) for each in received]
+        return [event for event in events if event.get_subject() == subject]
 
     def waiting(self, queue: str) -> int:
         """Return how many messages are on a queue, hidden ones too."""
@@ -100,6 +110,20 @@ class Desk:
                 return 0
 
     # Operators.
+
+    def sender(self, name: str, word: str = "", **said: str) -> dict[str, Any]:
+        """Return how a sender stands, after ``hold`` or ``resume`` where that is the word."""
+        url = f"{self.facts['functions']}/api/senders/{name}"
+        with self.session() as operator:
+            operator.headers["x-functions-key"] = self.facts["key"]
+            answer = (
+                operator.post(f"{url}/{word}", json=said, timeout=_TIMEOUT_SECONDS)
+                if word
+                else operator.get(url, timeout=_TIMEOUT_SECONDS)
+            )
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def download(self, container: str, path: str) -> bytes:
         """Return a blob's content."""

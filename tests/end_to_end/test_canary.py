@@ -130,7 +130,7 @@ def test_no_secret_stands_in_the_log(desk: Desk, secrets: dict[str, str]) -> Non
 def test_no_secret_stands_in_a_table(desk: Desk, secrets: dict[str, str]) -> None:
     with TableServiceClient.from_connection_string(desk.facts["storage"]) as storage:
         names = [table.name for table in storage.list_tables()]
-        assert {"ledger", "leases", "consents"} <= set(names)
+        assert {"ledger", "leases", "consents", "senders", "waiting"} <= set(names)
         for name in names:
             with storage.get_table_client(name) as table:
                 rows = " ".join(str(dict(row)) for row in table.list_entities())

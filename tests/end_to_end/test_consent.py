@@ -28,7 +28,7 @@ def test_mail_waits_for_consent_and_is_sent_once_it_is_there(
     desk.put(
         {"id": message_id, "sender": "billing", "to": "a@example.net", "subject": message_id, "text": "x"}
     )
-    entry = desk.until(message_id, "deferred")
+    entry = desk.until(message_id, "held")
     assert entry["attempts"] == 0
     start = f"{desk.facts['functions']}/api/oauth/start/billing"
     expected = f"nobody has consented for billing@contoso.com yet; sign in as billing@contoso.com at {start}"
@@ -36,10 +36,19 @@ def test_mail_waits_for_consent_and_is_sent_once_it_is_there(
     assert expected in desk.log()
     assert "[consent-required]" in desk.log()
     assert desk.waiting("outbox-poison") == 0
+    standing = desk.sender("billing")
+    assert (standing["state"], standing["mail_is_waiting"]) == ("held", True)
+    assert (standing["hold"]["remedy"], standing["hold"]["reason"]) == ("consent-missing", expected)
+    (event,) = desk.events_of("billing", "sender.consent_required")
+    data = event.get_data()
+    assert isinstance(data, dict)
+    assert (data["reason"], data["who"]) == (expected, "the sending account")
 
     connected("billing")
 
-    entry = desk.until(message_id, "accepted")
+    entry = desk.until(message_id, "accepted", seconds=15)
+    assert desk.events_of("billing", "sender.resumed")
+    assert desk.sender("billing")["state"] == "sending"
     assert entry["attempts"] == 1
     (mail,) = desk.mails(message_id)
     assert (mail.mail_from, mail.auth_user) == ("billing@contoso.com", "billing@contoso.com")

@@ -13,23 +13,23 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from tests.end_to_end.desk import Desk
 
-MESSAGES = 20
+MESSAGES = 60
 # host.json lets one instance hold so many messages at once: those that a killed one may have been sending.
-AT_ONCE = 8 + 4
+AT_ONCE = 16 + 8
 
 
 def test_a_host_that_is_killed_while_it_sends_loses_nothing(desk: Desk) -> None:
     queue, subject = new_id("queue"), new_id("kill")
     ids = [f"{subject}-{number}" for number in range(MESSAGES)]
     settings = desk.facts["settings"] | {"OUTBOX_QUEUE": queue}
-    desk.control.mail({"round_trip_ms": 40})
+    desk.make_queue(queue)
+    for message_id in ids:
+        desk.put(
+            {"id": message_id, "to": "a@example.net", "subject": subject, "text": message_id}, queue=queue
+        )
+    desk.control.mail({"round_trip_ms": 100})
     try:
         with running_host(ROOT, "--lock-seconds", "5", settings=settings) as host:
-            for message_id in ids:
-                desk.put(
-                    {"id": message_id, "to": "a@example.net", "subject": subject, "text": message_id},
-                    queue=queue,
-                )
             eventually(lambda: len(desk.mails(subject)) >= 5, said=lambda: host.output)
             host.send_signal(signal.SIGKILL)
             assert host.exit_code() == -signal.SIGKILL
@@ -38,7 +38,7 @@ def test_a_host_that_is_killed_while_it_sends_loses_nothing(desk: Desk) -> None:
         desk.control.mail({"round_trip_ms": 0})
     with running_host(ROOT, "--lock-seconds", "5", settings=settings) as host:
         for message_id in ids:
-            desk.until(message_id, "accepted", seconds=20)
+            desk.until(message_id, "accepted", seconds=30)
         eventually(lambda: desk.waiting(queue) == 0)
         assert host.stop() == 0
     mails = desk.mails(subject)

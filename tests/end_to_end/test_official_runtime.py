@@ -39,7 +39,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:response_mode='form_post':UserWa
 # The one redirect URI that the stand-in's app registration has from the start.
 PUBLIC_URL = "http://localhost:7071"
 FUNCTIONS = {
-    *("send", "dead_letter", "upkeep", "oauth_start", "oauth_redirect", "message_schema", "health"),
+    *("send", "dead_letter", "upkeep", "release", "oauth_start", "oauth_redirect", "message_schema"),
+    *("senders", "sender", "sender_hold", "sender_resume", "health"),
 }
 
 
@@ -81,18 +82,25 @@ class OfficialWorker:
         return message.id
 
     def get(
-        self, name: str, *, params: Mapping[str, str] | None = None, url: str = "", cookie: str = ""
+        self,
+        name: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        url: str = "",
+        cookie: str = "",
+        method: str = "GET",
+        body: bytes = b"",
     ) -> Any:
         """Run an HTTP function and return the response as the host gets it."""
         headers = {"host": "localhost:7071"} | ({"cookie": cookie} if cookie else {})
         query = dict(parse_qsl(urlsplit(url).query))
         value = {
-            "method": Datum("GET", "string"),
+            "method": Datum(method, "string"),
             "url": Datum(url or PUBLIC_URL, "string"),
             "headers": _data(headers),
             "query": _data(query),
             "params": _data(params or {}),
-            "body": Datum(b"", "bytes"),
+            "body": Datum(body, "bytes"),
         }
         return self.run(name, Datum(value, "http")).return_value.http
 
@@ -195,9 +203,14 @@ def test_every_function_is_found_with_its_trigger(worker: OfficialWorker) -> Non
         "send": _trigger("queueTrigger", queueName=worker.queue),
         "dead_letter": _trigger("queueTrigger", queueName=f"{worker.queue}-poison"),
         "upkeep": _trigger("timerTrigger", schedule="0 */15 * * * *"),
+        "release": _trigger("timerTrigger", schedule="0 * * * * *"),
         "oauth_start": _trigger("httpTrigger", route="oauth/start/{sender}", auth="FUNCTION"),
         "oauth_redirect": _trigger("httpTrigger", route="oauth/redirect", auth="ANONYMOUS"),
         "message_schema": _trigger("httpTrigger", route="schemas/message.json", auth="ANONYMOUS"),
+        "senders": _trigger("httpTrigger", route="senders", auth="FUNCTION"),
+        "sender": _trigger("httpTrigger", route="senders/{sender}", auth="FUNCTION"),
+        "sender_hold": _trigger("httpTrigger", route="senders/{sender}/hold", auth="FUNCTION"),
+        "sender_resume": _trigger("httpTrigger", route="senders/{sender}/resume", auth="FUNCTION"),
         "health": _trigger("httpTrigger", route="health", auth="ANONYMOUS"),
     }
 
@@ -250,6 +263,31 @@ def test_a_dead_letter_is_recorded(worker: OfficialWorker) -> None:
     container, _, path = entry["reason"].rpartition(" ")[2].partition("/")
     with BlobClient.from_connection_string(worker.azurite.connection_string, container, path) as blob:
         assert blob.download_blob().readall() == body.encode()
+
+
+def test_release_runs(connected: OfficialWorker) -> None:
+    connected.run("release", incoming_timer(None, past_due=False).datum)
+
+
+def test_a_sender_is_held_shown_and_resumed(connected: OfficialWorker) -> None:
+    params = {"sender": "runtime"}
+    held = connected.get("sender_hold", params=params, method="POST", body=b'{"reason": "we move house"}')
+    assert held.status_code == "200"
+    message_id = new_id("runtime-held")
+    connected.deliver("send", json.dumps({"id": message_id, "to": "ada@example.net", "text": "x"}))
+    assert connected.entry(message_id)["state"] == "held"
+    (found,) = json.loads(connected.get("senders").body.bytes)["senders"]
+    assert found == json.loads(connected.get("sender", params=params).body.bytes)
+    assert (found["state"], found["hold"]["reason"]) == ("held", "we move house")
+    resumed = connected.get("sender_resume", params=params, method="POST")
+    assert json.loads(resumed.body.bytes)["state"] == "sending"
+    connected.deliver("send", json.dumps({"action": "serve", "sender": "runtime"}))
+    assert connected.entry(message_id)["state"] == "accepted"
+
+
+def test_an_unknown_sender_gets_problem_details(worker: OfficialWorker) -> None:
+    answer = worker.get("sender", params={"sender": "nobody"})
+    assert (answer.status_code, answer.headers["content-type"]) == ("404", "application/problem+json")
 
 
 def test_upkeep_runs(connected: OfficialWorker, caplog: pytest.LogCaptureFixture) -> None:

@@ -50,9 +50,18 @@ def test_nobody_can_sign_in(host: HostProcess, desk: Desk) -> None:
     assert (start.status, back.status) == (503, 503)
 
 
-def test_upkeep_waits_too(host: HostProcess) -> None:
-    assert host.request("/admin/functions/upkeep", method="POST", body=b"{}").status == 202
-    host.wait_for(r"Executed 'upkeep' \(Succeeded")
+def test_nobody_is_told_how_senders_stand(host: HostProcess, desk: Desk) -> None:
+    key = {"x-functions-key": desk.facts["key"]}
+    for path in ("/api/senders", "/api/senders/noreply"):
+        assert host.request(path, headers=key).status == 503
+    for path in ("/api/senders/noreply/hold", "/api/senders/noreply/resume"):
+        assert host.request(path, method="POST", body=b"{}", headers=key).status == 503
+
+
+@pytest.mark.parametrize("timer", ["upkeep", "release"])
+def test_the_timers_wait_too(host: HostProcess, timer: str) -> None:
+    assert host.request(f"/admin/functions/{timer}", method="POST", body=b"{}").status == 202
+    host.wait_for(rf"Executed '{timer}' \(Succeeded")
 
 
 def test_a_message_that_came_is_kept_and_put_back(

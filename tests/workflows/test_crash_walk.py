@@ -44,7 +44,7 @@ class Story:
     doors: tuple[Submission, ...] = ()
     billing: str = ""
     of_billing: tuple[Submission, ...] = ()
-    minutes: int = 100
+    minutes: int = 75
 
 
 FOUR = ((0, "a"), (1, "b"), (2, "c"), (40, "d"))
@@ -52,9 +52,9 @@ STORIES = {
     "nothing is wrong": Story(FOUR),
     "too fast": Story(FOUR, (TOO_FAST,)),
     "too fast twice": Story(FOUR, (TOO_FAST, TOO_FAST)),
-    "the day is full": Story(FOUR, (QUOTA,), minutes=200),
+    "the day is full": Story(FOUR, (QUOTA,), minutes=140),
     "the first goes again soon": Story(FOUR, (BUSY,)),
-    "the first goes again late": Story(FOUR[:2], (BUSY, ACCEPTED, BUSY, BUSY, BUSY)),
+    "the first goes again late": Story(FOUR[:2], (BUSY, ACCEPTED, BUSY, BUSY), minutes=110),
     "a probe can see that it is mended": Story(FOUR, (SWITCHED_OFF,), (SWITCHED_OFF,)),
     "only a message can see that it is mended": Story(FOUR, (FULL, FULL)),
     "an address may not send": Story(FOUR, billing="a", of_billing=(NOT_AS, NOT_AS)),

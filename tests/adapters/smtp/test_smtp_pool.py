@@ -55,6 +55,9 @@ class Pooled:
         route = Route("localhost", server.port, key, connections)
         return self.pool.submit(route, credentials, ENVELOPE, MIME)
 
+    def knock(self, server: ScriptedServer, *, connections: int = 3) -> Submission | None:
+        return self.pool.knock(Route("localhost", server.port, "noreply", connections), CREDENTIALS)
+
 
 @pytest.fixture
 def make_pool(context: ssl.SSLContext) -> Iterator[Callable[..., Pooled]]:
@@ -263,6 +266,119 @@ def test_a_sender_can_be_told_to_close_its_idle_sessions(make_pool: Make, serve:
     assert server.lines[-1] == "QUIT"
     pooled.pool.close_idle("nobody")
     assert pooled.submit(server).accepted
+
+
+def test_a_sender_can_be_told_how_many_connections_it_may_keep(make_pool: Make, serve: Serve) -> None:
+    server, pooled = serve(), make_pool()
+    other = serve()
+    pooled.submit(other, key="billing")
+    _open_three(pooled, server)
+    pooled.pool.trim("noreply", 5)
+    assert [peer.lines[-1] for peer in server.peers].count("QUIT") == 0
+    pooled.pool.trim("noreply", 1)
+    assert [peer.lines[-1] for peer in server.peers].count("QUIT") == 2
+    assert pooled.submit(server).accepted
+    assert len(server.peers) == 3  # over the one that was kept
+    pooled.pool.trim("nobody", 0)
+    assert other.peers[0].lines[-1] != "QUIT"
+
+
+def test_a_connection_in_use_is_one_of_those_that_are_kept_and_is_not_closed(
+    make_pool: Make, serve: Serve
+) -> None:
+    may_end, begun = threading.Event(), threading.Event()
+
+    def slow(peer: Peer) -> None:
+        begun.set()
+        _answers_when(may_end)(peer)
+
+    server, pooled = serve(Script({"dot": slow})), make_pool()
+    _open_three(pooled, server)
+    sent: list[Submission] = []
+    busy = threading.Thread(target=lambda: sent.append(pooled.submit(server)))
+    busy.start()
+    begun.wait(10)
+    pooled.pool.trim("noreply", 1)
+    assert [peer.lines[-1] for peer in server.peers].count("QUIT") == 2
+    may_end.set()
+    busy.join(10)
+    assert sent[0].accepted
+
+
+def _open_three(pooled: Pooled, server: ScriptedServer) -> None:
+    ready = threading.Barrier(3)
+
+    def knock() -> None:
+        ready.wait(10)
+        pooled.knock(server)
+
+    threads = [threading.Thread(target=knock) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(server.peers) == 3
+
+
+def _answers_when(event: threading.Event) -> Callable[[Peer], None]:
+    def answer(peer: Peer) -> None:
+        event.wait(10)
+        peer.say("250 2.0.0 OK\r\n")
+
+    return answer
+
+
+# Knocking.
+
+
+def test_a_knock_signs_in_and_sends_nothing(make_pool: Make, serve: Serve) -> None:
+    server, pooled = serve(), make_pool()
+    assert pooled.knock(server) is None
+    (peer,) = server.peers
+    assert [line.partition(" ")[0] for line in peer.lines] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
+
+
+def test_the_session_of_a_knock_is_kept_for_the_next_message(make_pool: Make, serve: Serve) -> None:
+    server, pooled = serve(), make_pool()
+    pooled.knock(server)
+    assert pooled.submit(server).accepted
+    assert len(server.peers) == 1
+
+
+def test_a_knock_opens_a_new_session_for_an_old_one_proves_nothing(make_pool: Make, serve: Serve) -> None:
+    server, pooled = serve(), make_pool()
+    assert pooled.submit(server).accepted
+    assert pooled.knock(server, connections=1) is None
+    assert len(server.peers) == 2
+    assert server.peers[0].lines[-1] == "QUIT"
+
+
+def test_a_knock_says_what_is_wrong_and_frees_its_place(make_pool: Make, serve: Serve) -> None:
+    refusal = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox"
+    server, pooled = serve(Script({"auth": says(refusal)}), Script()), make_pool(patience=0.1)
+    wrong = pooled.knock(server, connections=1)
+    assert wrong is not None
+    assert judge(wrong).verdict is Verdict.HOLD
+    assert pooled.knock(server, connections=1) is None
+
+
+def test_a_knock_that_finds_every_connection_in_use_says_so(make_pool: Make, serve: Serve) -> None:
+    may_end, begun = threading.Event(), threading.Event()
+
+    def slow(peer: Peer) -> None:
+        begun.set()
+        _answers_when(may_end)(peer)
+
+    server, pooled = serve(Script({"dot": slow})), make_pool(patience=0.1)
+    busy = threading.Thread(target=pooled.submit, args=(server,), kwargs={"connections": 1})
+    busy.start()
+    begun.wait(10)
+    wrong = pooled.knock(server, connections=1)
+    may_end.set()
+    busy.join(10)
+    assert wrong is not None
+    assert wrong.phase is Phase.BORROW
+    assert len(server.peers) == 1
 
 
 def test_a_closed_pool_says_quit_and_refuses(make_pool: Make, serve: Serve) -> None:
