@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
     from shared.core.waiting import Due, InLine
     from shared.courier import Carried
-    from shared.pacer import NotNow, Seat, Service
+    from shared.desk import NotNow, Seat, Service
 
 
 class Ledger(Protocol):

@@ -485,10 +485,10 @@ def test_the_limits_across_instances_in_the_docs_are_those_of_the_code() -> None
     assert f"within {pacing.PLACE_LEASE.seconds} seconds" in told
     assert f"good for {pacing.AT_ONCE_FOR.seconds} seconds" in told
     assert f"that {delivery.LOST_AFTER.seconds // 60} minutes have passed" in told
-    assert f"a lease's last {seconds_of('pacer.py', '_DROP_BEFORE')} seconds" in told
-    assert f"one that rests for {seconds_of('pacer.py', '_REST_WHEN_CROWDED')} seconds" in told
+    assert f"a lease's last {seconds_of('desk.py', 'DROP_BEFORE')} seconds" in told
+    assert f"one that rests for {seconds_of('tender.py', '_REST_WHEN_CROWDED')} seconds" in told
     assert f"ends within {seconds_of('pacer.py', '_LONGEST_PROMISE')} seconds" in told
-    assert f"in their last {seconds_of('pacer.py', '_DROP_BEFORE')} seconds" in OPERATIONS
+    assert f"in their last {seconds_of('desk.py', 'DROP_BEFORE')} seconds" in OPERATIONS
 
 
 def test_the_times_of_the_timer_and_of_an_outage_in_the_docs_are_those_of_the_code() -> None:

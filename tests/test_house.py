@@ -36,9 +36,9 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.ports": (
         "shared.core",
         "shared.courier.Carried",  # for the types of what those who carry and admit answer
-        "shared.pacer.NotNow",
-        "shared.pacer.Seat",
-        "shared.pacer.Service",
+        "shared.desk.NotNow",
+        "shared.desk.Seat",
+        "shared.desk.Service",
     ),
     # The keeper of grants: sending and upkeep share it, so it is no workflow; it speaks through protocols.
     "shared.grants": ("shared.core", "shared.errors"),
@@ -49,7 +49,16 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.scribe": ("shared.core", "shared.errors", "shared.log_words", "shared.ports"),
     # What the workflows that send share: senders are coordinated across instances, through protocols.
     "shared.register": ("shared.core",),
-    "shared.pacer": ("shared.core", "shared.register"),
+    "shared.desk": ("shared.core", "shared.register"),
+    "shared.line_service": ("shared.core", "shared.desk"),
+    "shared.tender": ("shared.core", "shared.desk"),
+    "shared.pacer": (
+        "shared.core",
+        "shared.desk",
+        "shared.line_service",
+        "shared.register",
+        "shared.tender",
+    ),
     "shared.line": ("shared.core", "shared.ports"),
     "shared.holds": (
         "shared.core",
@@ -83,7 +92,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.errors",
         "shared.log_words",
         "shared.ports",
-        "shared.pacer",
+        "shared.desk",
         "shared.scribe",
     ),
     "shared.workflows.serve_line": (
@@ -91,7 +100,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.errors",
         "shared.log_words",
         "shared.ports",
-        "shared.pacer",
+        "shared.desk",
         "shared.scribe",
     ),
     "shared.workflows.release": (
@@ -195,8 +204,14 @@ NEVER: dict[str, tuple[str, ...]] = {
     "shared.holds": (*(name for name in NEVER_IN_CORE if name != "logging"), "shared.adapters", "azure"),
     "shared.register": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.line": (*(name for name in NEVER_IN_CORE if name != "threading"), "shared.adapters", "azure"),
-    # Its threads look after leases while the others send.
-    "shared.pacer": (
+    "shared.desk": (*(name for name in NEVER_IN_CORE if name != "threading"), "shared.adapters", "azure"),
+    "shared.line_service": (
+        *(name for name in NEVER_IN_CORE if name != "threading"),
+        *("shared.adapters", "azure"),
+    ),
+    "shared.pacer": (*(name for name in NEVER_IN_CORE if name != "threading"), "shared.adapters", "azure"),
+    # Its thread looks after leases while the others send.
+    "shared.tender": (
         *(name for name in NEVER_IN_CORE if name not in {"concurrent", "logging", "threading"}),
         *("shared.adapters", "azure"),
     ),
@@ -362,6 +377,7 @@ PURE = [
             *("shared.core", "shared.workflows", "shared.grants"),
             *("shared.composer", "shared.herald", "shared.ports"),
             *("shared.courier", "shared.holds", "shared.line", "shared.pacer"),
+            *("shared.desk", "shared.line_service", "shared.tender"),
             *("shared.register", "shared.scribe"),
         )
     )

@@ -15,7 +15,8 @@ from shared.core.address import Address
 from shared.core.holds import Hold, Pause, Proof, SenderState
 from shared.core.pacing import PLACE_LEASE, Pace, Sent
 from shared.core.sender import Limits, Sender, SmtpServer
-from shared.pacer import NotNow, Pacer, Seat, Service
+from shared.desk import NotNow, Seat, Service
+from shared.pacer import Pacer
 from shared.register import Register
 from tests.twins import NOON, Clock, MemorySenders
 

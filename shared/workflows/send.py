@@ -21,8 +21,8 @@ from shared.core import delivery, holds, intake, sender
 from shared.core.delivery import Doubt, Entry, Ignore, LookAgain, OtherContent, State, Take
 from shared.core.intake import Call, ClaimCheck, Waiting
 from shared.core.waiting import Rank, in_line
+from shared.desk import Seat
 from shared.errors import MessageError
-from shared.pacer import Seat
 from shared.scribe import Scribe
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from shared.core.message import Message
     from shared.core.sender import Sender
     from shared.core.waiting import InLine
-    from shared.pacer import NotNow
+    from shared.desk import NotNow
     from shared.ports import Courier, Holds, Ledger, Pacer, Payloads
     from shared.scribe import ScribeTools
 

@@ -21,8 +21,8 @@ from shared.core import delivery, holds, intake
 from shared.core.delivery import Delivery, Doubt, Entry, LookAgain, State, Take
 from shared.core.intake import Call, ClaimCheck, Waiting, call_body
 from shared.core.waiting import InLine, Rank, in_line
+from shared.desk import NotNow, Seat, Service
 from shared.errors import MessageError
-from shared.pacer import NotNow, Seat, Service
 from shared.scribe import Scribe
 
 if TYPE_CHECKING:

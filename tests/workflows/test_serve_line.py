@@ -14,8 +14,8 @@ from shared.core.intake import call_body, waiting_body
 from shared.core.pacing import Place
 from shared.core.smtp import Phase, Reply, Submission
 from shared.core.waiting import line_of
+from shared.desk import Service
 from shared.errors import StorageError
-from shared.pacer import Service
 from shared.workflows.serve_line import SERVE_FOR, serve_line
 from tests.twins import ACCEPTED, Crash
 from tests.workflows.conftest import BILLING, MOST_SERVED, NOREPLY, SENDERS, UNHURRIED, Bench, message
