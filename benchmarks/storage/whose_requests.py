@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: What is on our side of the bill, in parts.
-OURS = ("ledger", "blobs", "outbox", "events", "other")
+OURS = ("ledger", "pacing", "waiting", "blobs", "outbox", "events", "other")
 #: Tells the app's own messages on the outbox from ours: no other writer names this time to live.
 APP_TTL_SECONDS = 86_400
 
@@ -48,4 +48,7 @@ def _whose(method: str, path: str, query: str) -> str:
     # A batch is one transaction, and the ledger is the only one who writes in batches.
     if place.startswith(("ledger", "$batch")):
         return "ledger"
+    table = place.partition("(")[0]
+    if table in ("senders", "waiting"):
+        return {"senders": "pacing"}.get(table, table)
     return "blobs" if place in ("mail-payloads", "mail-templates") else "other"
