@@ -16,6 +16,15 @@ OURS = ("ledger", "pacing", "waiting", "blobs", "outbox", "events", "other")
 #: Tells the app's own messages on the outbox from ours: no other writer names this time to live.
 APP_TTL_SECONDS = 86_400
 
+#: A batch is one transaction, and of a message that does not wait the ledger alone writes in batches.
+_PLACES = {
+    "$batch": "ledger",
+    "ledger": "ledger",
+    "senders": "pacing",
+    "waiting": "waiting",
+    "mail-payloads": "blobs",
+    "mail-templates": "blobs",
+}
 _REQUEST = re.compile(r'"(?P<method>[A-Z]+) /devstoreaccount1/(?P<path>[^ ?]*)\??(?P<query>\S*) HTTP/')
 
 
@@ -45,10 +54,4 @@ def _whose(method: str, path: str, query: str) -> str:
         return "host"
     if place == "mail-events":
         return "events"
-    # A batch is one transaction, and the ledger is the only one who writes in batches.
-    if place.startswith(("ledger", "$batch")):
-        return "ledger"
-    table = place.partition("(")[0]
-    if table in ("senders", "waiting"):
-        return {"senders": "pacing"}.get(table, table)
-    return "blobs" if place in ("mail-payloads", "mail-templates") else "other"
+    return _PLACES.get(place.partition("(")[0], "other")
