@@ -127,6 +127,7 @@ class Services:
                 courier=self._courier(),
                 senders=self.settings.senders,
                 clock=_now,
+                jitter=random.random,
                 pause=time.sleep,
             ),
         )

@@ -121,7 +121,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.adapters.graph": ("shared.core", "shared.errors", "requests"),
     "shared.adapters.key_vault": ("shared.core", "shared.errors", "azure.core", "azure.keyvault.secrets"),
     # How the storage account is reached; it names no service's SDK, and those who do are built on it.
-    "shared.adapters.storage_account": ("shared.errors", "azure.core"),
+    "shared.adapters.storage_account": ("shared.errors", "azure.core", "requests", "urllib3"),
     "shared.adapters.storage_queue": (
         "shared.core",
         "shared.errors",

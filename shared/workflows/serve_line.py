@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from shared.ports import Courier, Holds, Payloads
     from shared.scribe import ScribeTools
 
-# One run of a function; after it, another instance or a new run goes on, so that none runs for ever.
-SERVE_FOR: Final = timedelta(minutes=4)
+# One run of a function, well within host.json's functionTimeout; after it, another instance or a new run goes
+# on, so that none runs for ever. Those that began together do not end together.
+SERVE_FOR: Final = timedelta(minutes=20)
+_SPREAD: Final = timedelta(minutes=5)
 # How soon a call is answered by another where this process serves as many lines as it can.
 _CALL_AGAIN: Final = timedelta(seconds=2)
 # Holds the place of the queue message that a message in line does not have.
@@ -132,7 +134,11 @@ class Lines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServeTools:
-    """What serving a line needs of the world. ``pause`` waits for so many seconds."""
+    """
+    What serving a line needs of the world.
+
+    ``pause`` waits for so many seconds, ``jitter`` gives a number from 0 to 1.
+    """
 
     scribe: ScribeTools
     payloads: Payloads
@@ -142,6 +148,7 @@ class ServeTools:
     courier: Courier
     senders: Mapping[str, Sender]
     clock: Callable[[], datetime]
+    jitter: Callable[[], float]
     pause: Callable[[float], object]
 
 
@@ -169,7 +176,7 @@ def serve_line(tools: ServeTools, name: str, *, called: bool = False) -> int:
 
 
 def _serve(tools: ServeTools, sender: Sender) -> int:
-    ends_at, went = tools.clock() + SERVE_FOR, 0
+    ends_at, went = tools.clock() + SERVE_FOR - _SPREAD * tools.jitter(), 0
     while tools.clock() < ends_at:
         looked_at = tools.clock()
         waiting = tools.lines.look(sender.name)
@@ -323,7 +330,9 @@ class _Serving:
         """Its From address was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
         if self._claim_without_message(entry, place):
             reason, now = "; ".join(error.problems), self._tools.clock()
-            waits = delivery.waiting(entry, reason=reason, now=now, jitter=0.5, body=entry.body)
+            waits = delivery.waiting(
+                entry, reason=reason, now=now, jitter=self._tools.jitter(), body=entry.body
+            )
             self._scribe.settle(waits, lambda _: place)
             self._tools.lines.done(self._sender.name, place)
         return False

@@ -262,6 +262,7 @@ class Bench:
             courier=self.courier(),
             senders=self.senders,
             clock=self.clock,
+            jitter=lambda: self.jitter,
             pause=self._pause,
         )
 
