@@ -135,7 +135,7 @@ class Instance:
             payloads=payloads,
             pacer=pacer,
             lines=Lines(self.room, clock=clock),
- jitter=lambda: 0.5,
+            jitter=lambda: 0.5,
             holds=self.holds,
             courier=courier,
             senders=senders,
