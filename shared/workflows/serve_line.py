@@ -22,7 +22,7 @@ from shared.core.delivery import Delivery, Doubt, Entry, LookAgain, State, Take
 from shared.core.intake import Call, ClaimCheck, Waiting, call_body
 from shared.core.waiting import InLine, Rank, in_line
 from shared.desk import NotNow, Seat, Service
-from shared.errors import MessageError
+from shared.errors import MessageError, StorageError
 from shared.scribe import Scribe
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # on, so that none runs for ever. Those that began together do not end together.
 SERVE_FOR: Final = timedelta(minutes=20)
 _SPREAD: Final = timedelta(minutes=5)
+# Storage that does not answer so often, one after the other, is away; the queue delivers the call again.
+_MOST_FAILURES: Final = 20
+_AFTER_FAILURE_SECONDS: Final = 1.0
 # How soon a call is answered by another where this process serves as many lines as it can.
 _CALL_AGAIN: Final = timedelta(seconds=2)
 # Holds the place of the queue message that a message in line does not have.
@@ -176,30 +179,46 @@ def serve_line(tools: ServeTools, name: str, *, called: bool = False) -> int:
 
 
 def _serve(tools: ServeTools, sender: Sender) -> int:
-    ends_at, went = tools.clock() + SERVE_FOR - _SPREAD * tools.jitter(), 0
+    ends_at, went, failures = tools.clock() + SERVE_FOR - _SPREAD * tools.jitter(), 0, 0
     while tools.clock() < ends_at:
-        looked_at = tools.clock()
-        waiting = tools.lines.look(sender.name)
-        if waiting is None:
-            if tools.lines.somebody_passed(sender.name):
-                return went  # the line stays marked, and `release` has it looked at again
-            wait = tools.pacer.line_is_empty(sender, looked_at=looked_at)
-            if wait is None:
-                return went
-            tools.pause(wait.total_seconds())
+        try:
+            step = _step(tools, sender)
+        except StorageError:
+            # One answer that does not come is no reason to leave a line that others rely on being served.
+            failures += 1
+            if failures > _MOST_FAILURES:
+                raise
+            tools.pause(_AFTER_FAILURE_SECONDS)
             continue
-        behind = tools.lines.waiting(sender.name)
-        seat = tools.pacer.admit(
-            sender, recipients=waiting.recipients, address="", from_line=True, behind=behind
-        )
-        if isinstance(seat, NotNow):
-            # Held or paused, or no connection is free: `release` has it served when that is over.
-            tools.pacer.withdraw(sender)
+        failures = 0
+        if isinstance(step, timedelta):
+            tools.pause(step.total_seconds())
+        elif step is None:
             return went
-        went += _Serving(tools, sender, seat).run()
+        else:
+            went += step
     tools.pacer.hand_over(sender)
     tools.scribe.outbox.put(call_body(sender.name), delay=timedelta())
     return went
+
+
+def _step(tools: ServeTools, sender: Sender) -> int | timedelta | None:
+    """
+    Let one go; returns how many went, how long to wait before the next step, or None where there is none.
+    """
+    looked_at = tools.clock()
+    waiting = tools.lines.look(sender.name)
+    if waiting is None:
+        if tools.lines.somebody_passed(sender.name):
+            return None  # the line stays marked, and `release` has it looked at again
+        return tools.pacer.line_is_empty(sender, looked_at=looked_at)
+    behind = tools.lines.waiting(sender.name)
+    seat = tools.pacer.admit(sender, recipients=waiting.recipients, address="", from_line=True, behind=behind)
+    if isinstance(seat, NotNow):
+        # Held or paused, or no connection is free: `release` has it served when that is over.
+        tools.pacer.withdraw(sender)
+        return None
+    return int(_Serving(tools, sender, seat).run())
 
 
 class _Serving:
