@@ -65,11 +65,13 @@ def upkeep(timer: func.TimerRequest) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule=bindings.release_schedule)
 def release(timer: func.TimerRequest) -> None:
-    """Let go what waits and may go."""
+    """Let go what waits and may go, and fire recurring schedules."""
     from shared.workflows.release import release as run
+    from shared.workflows.schedules import fire
 
     del timer
     if services.check_settings():
+        fire(services.schedules_tools())
         run(services.release_tools())
 
 
@@ -96,6 +98,83 @@ def oauth_redirect(req: func.HttpRequest) -> func.HttpResponse:
         return _unavailable()
     cookies = req.headers.get("Cookie", "")
     return _answer(consent_routes.finish(services.consent_tools(), services.settings, req.params, cookies))
+
+
+@app.route("messages", methods=["POST"])
+def message_post(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a message in, as the outbox does."""
+    from shared.web import message_routes
+
+    if not _ready():
+        return _unavailable()
+    key, base = req.headers.get("Idempotency-Key", ""), f"{services.settings.public_url}/api/messages"
+    return _answer(
+        message_routes.accept(services.messages_tools(), req.get_body(), req.params, key=key, base=base)
+    )
+
+
+@app.route("messages", methods=["GET"])
+def messages(req: func.HttpRequest) -> func.HttpResponse:
+    """Find messages by state, sender and time."""
+    from shared.web import message_routes
+
+    return (
+        _answer(message_routes.show_some(services.messages_tools(), req.params))
+        if _ready()
+        else _unavailable()
+    )
+
+
+@app.route("messages/{id}", methods=["GET", "DELETE", "PATCH"])
+def message(req: func.HttpRequest) -> func.HttpResponse:
+    """Show one message with its history, take it back, or move it."""
+    from shared.web import message_routes
+
+    if not _ready():
+        return _unavailable()
+    tools, message_id = services.messages_tools(), req.route_params["id"]
+    if req.method == "DELETE":
+        return _answer(message_routes.cancel(tools, message_id))
+    if req.method == "PATCH":
+        return _answer(message_routes.reschedule(tools, message_id, req.get_body()))
+    return _answer(message_routes.show(tools, message_id))
+
+
+@app.route("schedules", methods=["GET"])
+def schedules(req: func.HttpRequest) -> func.HttpResponse:
+    """List the recurring schedules."""
+    from shared.web import schedule_routes
+
+    return (
+        _answer(schedule_routes.show_all(services.schedules_tools(), req.params))
+        if _ready()
+        else _unavailable()
+    )
+
+
+@app.route("schedules/{name}", methods=["GET", "PUT", "DELETE"])
+def schedule(req: func.HttpRequest) -> func.HttpResponse:
+    """Write, show or remove one schedule."""
+    from shared.web import schedule_routes
+
+    if not _ready():
+        return _unavailable()
+    tools, name = services.schedules_tools(), req.route_params["name"]
+    if req.method == "PUT":
+        return _answer(schedule_routes.put(tools, name, req.get_body()))
+    if req.method == "DELETE":
+        return _answer(schedule_routes.remove(tools, name))
+    return _answer(schedule_routes.show(tools, name))
+
+
+@app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe this API, for tools that read OpenAPI."""
+    from shared.web.openapi import description
+    from shared.web.responses import public_json
+
+    del req
+    return _answer(public_json(description(), content_type="application/json"))
 
 
 @app.route("senders", methods=["GET"])

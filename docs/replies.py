@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from shared.core.delivery import MOST_ATTEMPTS
+from shared.core.outcomes import MOST_ATTEMPTS
 from shared.core.remedies import CATALOGUE, Who
 from shared.core.reply import RULES, Rule, Scope, Verdict
 from shared.core.smtp import Phase

@@ -186,6 +186,9 @@ def _send(options: argparse.Namespace) -> int:
     message_id = str(message["id"])
     before = outbox.history(facts["storage"], message_id)
     queue_id = outbox.drop(facts["storage"], message)
+    if "action" in message:
+        terminal.good(f"{message['action']} {message_id} is on the outbox")
+        return 0
     terminal.step(f"{message_id} is on the outbox")
     if before and before[-1].state.is_settled:
         terminal.good(
@@ -193,7 +196,8 @@ def _send(options: argparse.Namespace) -> int:
         )
         return 0
     for change in outbox.follow(facts["storage"], message_id, queue_id=queue_id, seen=len(before)):
-        terminal.step(f"{change.state.value}, attempt {change.attempt}")
+        attempt = f", attempt {change.attempt}" if change.attempt else ""
+        terminal.step(f"{change.state.value}{attempt}")
         terminal.detail("\n".join(part for part in (change.reply, change.reason) if part))
         if change.state is State.ACCEPTED:
             terminal.good(f"accepted; it is in the inbox: {facts['inbox']}")

@@ -2,7 +2,7 @@
 The demo: the main job, start to finish, with nobody at the keyboard.
 
 It starts the whole stack, signs in through the real consent flow, puts a message on the queue as an app
-would, and shows it as the mail server received it.
+would, and another that is to go a few seconds later; it shows each as the mail server received it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import email
 import email.policy
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -27,18 +28,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local.terminal import Terminal
+    from shared.adapters.table_ledger import Change
 
 _SENDER = "noreply"
-_SECONDS = 60  # until the message has settled; it takes about one
+_SECONDS = 60  # until a message has settled; it takes about one from when it may go
+# How much later the second message goes, at least. An empty queue is looked at every two seconds, and what is
+# due within five then waits where it is taken, without ever being `scheduled`.
+_LATER = timedelta(seconds=7.5)
+_STANDS = {State.SCHEDULED: "the message is scheduled: it waits for its time in the ledger"}
 
 
-def run(terminal: Terminal, *, port_base: int | None, keep: Path | None) -> int:
-    """Run the demo; ``keep`` is a folder to which the received mail is written. Returns the exit code."""
+def run(
+    terminal: Terminal, *, port_base: int | None, keep: Path | None, folder: Path = FOLDER / "demo"
+) -> int:
+    """
+    Run the demo, whose stack has its files in ``folder``; returns the exit code.
+
+    ``keep`` is a folder to which the received mail is written.
+    """
     terminal.title("Sendoff: from a queue to a mailbox, on this machine")
     ports = Ports.from_base(port_base) if port_base else Ports.free()
     try:
         stack = Stack.start(
-            ports, FOLDER / "demo", keep_storage=False, said=lambda part: terminal.step(f"starting {part}")
+            ports, folder, keep_storage=False, said=lambda part: terminal.step(f"starting {part}")
         )
     except StackError as error:
         terminal.bad(str(error))
@@ -82,6 +94,18 @@ def message() -> dict[str, Any]:
     }
 
 
+def later_message(send_at: datetime) -> dict[str, Any]:
+    """The message that the demo sends at a later time."""
+    return {
+        "id": f"demo-later-{uuid.uuid4().hex[:8]}",
+        "sender": _SENDER,
+        "to": "Ada Lovelace <ada@example.com>",
+        "subject": "This one had a time of its own ⏰",
+        "text": "Dear Ada,\n\nthis waited in the ledger until its time came.\n\nYours\nSendoff\n",
+        "send_at": send_at.isoformat(),
+    }
+
+
 def _show(terminal: Terminal, stack: Stack, keep: Path | None) -> None:
     facts = stack.facts
     url = f"{facts['functions']}/api/oauth/start/{_SENDER}"
@@ -94,13 +118,45 @@ def _show(terminal: Terminal, stack: Stack, keep: Path | None) -> None:
     asked = message()
     terminal.step(f"an app puts the message {asked['id']} on the queue outbox")
     outbox.drop(facts["storage"], asked)
+    _follow(terminal, facts, asked)
+    _show_received(terminal, facts, asked, keep)
+
+    send_at = _in_a_moment(datetime.now(UTC))
+    asked = later_message(send_at)
+    terminal.step(f"an app puts the message {asked['id']} on the queue, to go at {send_at:%H:%M:%S} UTC")
+    outbox.drop(facts["storage"], asked)
+    accepted = _follow(terminal, facts, asked)
+    terminal.step(f"that was {_how_late(accepted.at - send_at)}")
+    _show_received(terminal, facts, asked, keep)
+
+
+def _in_a_moment(now: datetime) -> datetime:
+    """Return the next full second that is late enough."""
+    return (now + _LATER + timedelta(seconds=1)).replace(microsecond=0)
+
+
+def _how_late(late: timedelta) -> str:
+    """Return how long after its time a message was accepted, as a person says it."""
+    seconds = late.total_seconds()
+    return f"{seconds:.2f} s after its time" if seconds >= 0 else f"{-seconds:.2f} s too early"
+
+
+def _follow(terminal: Terminal, facts: dict[str, Any], asked: dict[str, Any]) -> Change:
+    """Show what becomes of a message until it is accepted; returns that change."""
     for change in outbox.follow(facts["storage"], asked["id"], seconds=_SECONDS):
-        terminal.step(f"the message is {change.state.value}")
+        terminal.step(_STANDS.get(change.state, f"the message is {change.state.value}"))
         if change.reply:
             terminal.detail(change.reply)
-        if change.state.is_settled and change.state is not State.ACCEPTED:
+        if change.state is State.ACCEPTED:
+            return change
+        if change.state.is_settled:
             raise RuntimeError(f"the message was not sent: {change.reason}")
+    raise RuntimeError("the message was not sent")
 
+
+def _show_received(
+    terminal: Terminal, facts: dict[str, Any], asked: dict[str, Any], keep: Path | None
+) -> None:
     received = _received(facts)
     mail = email.message_from_bytes(received, policy=email.policy.default)
     terminal.step("the mail server received:")

@@ -39,6 +39,8 @@ _OURS = (
     "OAUTH_",
     "MAILBOX",
     "OUTBOX_",
+    "RELEASE_",
+    "UPKEEP_",
     "LEDGER_",
     "EVENTS_",
     "AZURE_CLIENT_ID",

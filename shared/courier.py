@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from shared.core import delivery, holds, remedies
+from shared.core import holds, outcomes, remedies, timing
 from shared.core.holds import Finding, Pause, Proof
 from shared.core.oauth import NO_GRANT
 from shared.core.reply import Verdict, judge
@@ -122,11 +122,11 @@ class Courier:
             entry = replace(entry, message_id=composed.mail_id)
             submission = self._submit(composed, sender)
         except MessageError as error:
-            return Carried(delivery.refuse(entry, reason="\n".join(error.problems), now=self._clock()))
+            return Carried(outcomes.refuse(entry, reason="\n".join(error.problems), now=self._clock()))
         except GrantError as error:
             return Carried(self._without_token(error, sender, entry, body))
         except PayloadError as error:
-            waits = delivery.waiting(
+            waits = outcomes.waiting(
                 entry, reason=str(error), now=self._clock(), jitter=self._jitter(), body=body
             )
             return Carried(waits)
@@ -144,7 +144,7 @@ class Courier:
                 failed = self._mailer.knock(sender, token)
         except GrantError as error:
             return self._about_token(error, sender)
-        return delivery.reason(failed, self._explain(judge(failed).remedy, sender)) if failed else ""
+        return outcomes.reason(failed, self._explain(judge(failed).remedy, sender)) if failed else ""
 
     def _submit(self, composed: Composed, sender: Sender) -> Submission:
         """Hand it over; where the token was refused, once more with a new one."""
@@ -161,10 +161,10 @@ class Courier:
         reason, now = self._about_token(error, sender), self._clock()
         if isinstance(error, TokenUnavailableError):
             self._holds.wait(sender, Pause(now + holds.TOKEN_PAUSE, reason))
-            return delivery.in_line(entry, now=now, body=body, reason=reason, held=False)
+            return outcomes.in_line(entry, now=now, body=body, reason=reason, held=False)
         key, _ = remedies.for_grant(error)
         self._holds.hold(sender, holds.new_hold(key, reason, proof=Proof.SESSION, now=now))
-        return delivery.in_line(entry, now=now, body=body, reason=reason, held=True)
+        return outcomes.in_line(entry, now=now, body=body, reason=reason, held=True)
 
     def _about_token(self, error: GrantError, sender: Sender) -> str:
         explained = self._explain(remedies.for_grant(error)[0], sender)
@@ -174,8 +174,8 @@ class Courier:
         self, submission: Submission, message: Message, sender: Sender, entry: Entry, body: bytes
     ) -> Carried:
         judgement, now = judge(submission), self._clock()
-        reason = delivery.reason(submission, self._explain(judgement.remedy, sender))
-        written = delivery.after(
+        reason = outcomes.reason(submission, self._explain(judgement.remedy, sender))
+        written = outcomes.after(
             entry,
             judgement,
             hold_on_doubt=message.fields.on_doubt == "hold",
@@ -185,6 +185,9 @@ class Courier:
             jitter=self._jitter(),
             body=body,
         )
+        if written.due_at is not None:
+            again_at = timing.within_window(message.fields, written.due_at)
+            written = replace(written, due_at=min(again_at, written.expires_at or again_at))
         if not submission.accepted:
             address = sender.from_for(message).key
             finding = Finding(judgement, submission.phase, reason, address, now)

@@ -18,6 +18,16 @@ class Word(enum.StrEnum):
     MAIL_ACCEPTED = "mail-accepted"
     #: A message goes again later.
     MAIL_DEFERRED = "mail-deferred"
+    #: A message waits for its time.
+    MAIL_SCHEDULED = "mail-scheduled"
+    #: A message was taken back.
+    MAIL_CANCELLED = "mail-cancelled"
+    #: A message was of no more use before it could be sent.
+    MAIL_EXPIRED = "mail-expired"
+    #: An app asked to take back or move what can no longer be changed.
+    AMENDMENT_REFUSED = "amendment-refused"
+    #: A recurring schedule occurs: its messages are on the outbox.
+    SCHEDULE_OCCURRED = "schedule-occurred"
     #: A message waits until its sender, or its From address, is no longer held.
     MAIL_HELD = "mail-held"
     #: A message may or may not have been accepted, and is not sent again.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.core.holds import Hold, SenderState
     from shared.core.message import Message
     from shared.core.oauth import AccessToken
+    from shared.core.outcomes import TooLate
     from shared.core.sender import Sender
     from shared.core.waiting import Due, InLine
     from shared.courier import Carried
@@ -154,6 +155,16 @@ class Tokens(Protocol):
 
     def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
         """Return another than the one the server has just refused."""
+        ...
+
+
+class Amender(Protocol):
+    """Takes messages back and gives them another time."""
+
+    def amend(
+        self, message_id: str, *, send_at: datetime | None, announce: bool = False
+    ) -> Entry | TooLate | None:
+        """Take a message back, or give it another time; returns its entry then, or why it is too late."""
         ...
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.core import delivery
+from shared.core import outcomes, timing
 from shared.core.address import without_addresses
 from shared.core.delivery import State
 from shared.core.intake import waiting_body
@@ -36,6 +36,9 @@ _LOUDNESS = {
     State.REJECTED: (logging.WARNING, Word.MAIL_REJECTED),
     State.DEFERRED: (logging.INFO, Word.MAIL_DEFERRED),
     State.HELD: (logging.INFO, Word.MAIL_HELD),
+    State.SCHEDULED: (logging.INFO, Word.MAIL_SCHEDULED),
+    State.CANCELLED: (logging.INFO, Word.MAIL_CANCELLED),
+    State.EXPIRED: (logging.WARNING, Word.MAIL_EXPIRED),
     State.IN_DOUBT: (logging.WARNING, Word.MAIL_IN_DOUBT),
 }
 
@@ -44,7 +47,7 @@ _LOUDNESS = {
 # this is longer, so that nothing is late between two of its runs.
 SOON = timedelta(seconds=75)
 # How long an attempt's outcome is written again and again while storage is away. Less than the time after
-# which another instance believes this one lost (`delivery.LOST_AFTER`), and than the queue's lock.
+# which another instance believes this one lost (`claims.LOST_AFTER`), and than the queue's lock.
 _STUBBORN_FOR = timedelta(seconds=110)
 _STUBBORN_PAUSE_SECONDS = 1.0
 
@@ -90,17 +93,28 @@ class Scribe:
                 extra={"event": Word.MAIL_IGNORED, "message_id": entry.id},
             )
             return None
-        if written.state in (State.DEFERRED, State.HELD):
+        if written.state in (State.DEFERRED, State.HELD, State.SCHEDULED):
             self.park(written, stand)
         self._tell(written)
         return written.state
 
     def first(self, entry: Entry, stand: Callable[[Entry], InLine]) -> bool:
-        """Write the entry of a message that goes to its sender's line at once; False when its id is taken."""
+        """Write the entry of a message that has to wait at once; False when its id is taken."""
         written = self._ledger.add(entry)
         if written is None:
             return False
-        self._room.join(stand(written))
+        if not written.state.is_settled:
+            self.park(written, stand)
+        self._tell(written)
+        return True
+
+    def amended(self, entry: Entry, stand: Callable[[Entry], InLine]) -> bool:
+        """Write what an app or a person made of a message; False when somebody else was faster."""
+        written = self._ledger.update(entry)
+        if written is None:
+            return False
+        if not written.state.is_settled:
+            self.park(written, stand)
         self._tell(written)
         return True
 
@@ -108,10 +122,10 @@ class Scribe:
         """Put what waits where it is found: at its time, or when its turn in the line comes."""
         if entry.due_at is None:
             self._room.join(stand(entry))
-        elif entry.due_at - self._clock() > SOON:
-            self._room.wait(due(entry))
+            if entry.expires_at is not None:  # in line it may stand for days
+                self._bring_back(entry, entry.expires_at)
         else:
-            self.put_back(entry.id, entry.due_at - self._clock())
+            self._bring_back(entry, entry.due_at)
 
     def _write(self, entry: Entry) -> Entry | None:
         """Write what an attempt came to, however long storage is away: the server will not tell it twice."""
@@ -146,7 +160,7 @@ class Scribe:
 
         Where the id belongs to another message, it is recorded under the queue message's own.
         """
-        refusal = delivery.refusal(
+        refusal = outcomes.refusal(
             message_id=message_id,
             content_hash=content_hash or hashlib.sha256(body).hexdigest(),
             sender=sender,
@@ -185,6 +199,16 @@ class Scribe:
             extra={"event": Word.MAIL_IGNORED, "message_id": message_id},
         )
         return None
+
+    def _bring_back(self, entry: Entry, at: datetime) -> None:
+        """Have a message come back at a time."""
+        left = at - self._clock()
+        if left > SOON:
+            self._room.wait(due(entry, at))
+            return
+        # What is nearly due is brought back when it is: early, it would come round and round.
+        early = timing.BROUGHT_BACK_EARLY if left > timing.BROUGHT_BACK_EARLY else timedelta()
+        self.put_back(entry.id, left - early)
 
     def put_back(self, message_id: str, delay: timedelta) -> None:
         """Put a message that waits in the ledger on the outbox, to be seen after ``delay``."""

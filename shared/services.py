@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.adapters.table_consents import TableConsents
     from shared.adapters.table_ledger import TableLedger
     from shared.adapters.table_waiting import TableWaiting
+    from shared.amender import Amender
     from shared.composer import Composer
     from shared.core.oauth import AccessToken
     from shared.core.sender import Sender
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     from shared.workflows.consent import ConsentTools
     from shared.workflows.dead_letter import DeadLetterTools
     from shared.workflows.health import Health
+    from shared.workflows.messages import MessagesTools
     from shared.workflows.release import ReleaseTools
+    from shared.workflows.schedules import SchedulesTools
     from shared.workflows.send import SendTools
     from shared.workflows.senders import SendersTools
     from shared.workflows.serve_line import ServeTools
@@ -101,6 +104,7 @@ class Services:
                 ledger=self.ledger(),
                 scribe=self._scribe_tools(),
                 payloads=self._container("mail-payloads"),
+                amender=self._amender(),
                 pacer=self._pacer(),
                 holds=self.holds(),
                 courier=self._courier(),
@@ -143,6 +147,33 @@ class Services:
             holds=self.holds(),
             prober=self._courier(),
             places=self._pacer(),
+            senders=self.settings.senders,
+            clock=_now,
+        )
+
+    def messages_tools(self) -> MessagesTools:
+        """Return what the routes of ``/messages`` need."""
+        from shared.workflows.messages import MessagesTools  # noqa: PLC0415 - as above
+
+        return MessagesTools(
+            ledger=self.ledger(),
+            outbox=self.outbox(),
+            payloads=self._container("mail-payloads"),
+            amender=self._amender(),
+            senders=self.settings.senders,
+            clock=_now,
+            new_id=lambda: str(uuid.uuid4()),
+            mail_id=_mail_id,
+        )
+
+    def schedules_tools(self) -> SchedulesTools:
+        """Return what recurring mail needs."""
+        from shared.adapters.table_schedules import TABLE, TableSchedules  # noqa: PLC0415 - as above
+        from shared.workflows.schedules import SchedulesTools  # noqa: PLC0415 - as above
+
+        return SchedulesTools(
+            store=TableSchedules(self._table(TABLE)),
+            outbox=self.outbox(),
             senders=self.settings.senders,
             clock=_now,
         )
@@ -258,6 +289,11 @@ class Services:
                 clock=_now,
             ),
         )
+
+    def _amender(self) -> Amender:
+        from shared.amender import Amender  # noqa: PLC0415 - as above
+
+        return self._once("amender", lambda: Amender(self._scribe_tools()))
 
     def _scribe_tools(self) -> ScribeTools:
         from shared.scribe import ScribeTools  # noqa: PLC0415 - as above

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from shared.core.delivery import Entry
     from shared.core.rendering import Template
+    from shared.core.schedule import Schedule
     from shared.core.sender import Sender
     from shared.core.smtp import Octets
     from shared.core.waiting import Due, InLine
@@ -102,6 +103,30 @@ class MemoryLedger:
     def history(self, message_id: str) -> list[Change]:
         with self._lock:
             return list(self._history.get(message_id, ()))
+
+    def page(
+        self,
+        *,
+        token: str,
+        limit: int,
+        state: State | None = None,
+        sender: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[list[Entry], str]:
+        with self._lock:
+            wanted = [
+                entry
+                for _, entry in sorted(self._entries.items())
+                if (state is None or entry.state is state)
+                and (not sender or entry.sender == sender)
+                and (since is None or entry.created_at >= since)
+                and (until is None or entry.created_at < until)
+            ]
+        begins = json.loads(token)["from"] if token else ""
+        rest = [entry for entry in wanted if entry.id >= begins]
+        following = json.dumps({"from": rest[limit].id}) if len(rest) > limit else ""
+        return rest[:limit], following
 
     def sweep(self, *, before: datetime, now: datetime, pages: int) -> int:
         with self._lock:
@@ -625,3 +650,58 @@ class ScriptedKeeper:
         self.asked.append(sender.name)
         fresh = Renewal(RefreshOutcome.STILL_FRESH, NOON + timedelta(hours=1))
         return self.renewals.get(sender.name, fresh)
+
+
+class MemorySchedules:
+    """Recurring schedules; ``before`` and ``after`` are called with the name of each write, and may raise."""
+
+    def __init__(self) -> None:
+        self._schedules: dict[str, Schedule] = {}
+        self._lock = threading.Lock()
+        self._versions = 0
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
+
+    def find(self, name: str) -> Schedule | None:
+        with self._lock:
+            return self._schedules.get(name)
+
+    def page(self, *, token: str, limit: int) -> tuple[list[Schedule], str]:
+        begins = json.loads(token)["from"] if token else ""
+        with self._lock:
+            rest = [schedule for name, schedule in sorted(self._schedules.items()) if name >= begins]
+        following = json.dumps({"from": rest[limit].name}) if len(rest) > limit else ""
+        return rest[:limit], following
+
+    def save(self, schedule: Schedule) -> Schedule | None:
+        self.before("save")
+        with self._lock:
+            known = self._schedules.get(schedule.name)
+            written = None
+            if schedule.version == (known.version if known else ""):
+                self._versions += 1
+                written = replace(schedule, version=f"version-{self._versions}")
+                self._schedules[schedule.name] = written
+        self.after("save")
+        return written
+
+    def remove(self, name: str) -> None:
+        self.before("remove")
+        with self._lock:
+            self._schedules.pop(name, None)
+        self.after("remove")
+
+    def due(self, until: datetime) -> Iterator[Schedule]:
+        seen: set[tuple[str, str]] = set()
+        while found := self._due(until, seen):
+            seen.add((found.name, found.version))
+            yield found
+
+    def _due(self, until: datetime, seen: set[tuple[str, str]]) -> Schedule | None:
+        with self._lock:
+            dues = [
+                (each.next_at, each.name)
+                for each in self._schedules.values()
+                if each.next_at is not None and each.next_at < until and (each.name, each.version) not in seen
+            ]
+            return self._schedules[min(dues)[1]] if dues else None

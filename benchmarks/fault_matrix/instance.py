@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.fault_matrix.parts import NoPayloads, PooledMailer
+from shared.amender import Amender
 from shared.core import events
 from shared.core.oauth import Service
 from shared.courier import Courier
@@ -122,6 +123,7 @@ class Instance:
             ledger=stores.ledger,
             scribe=scribe,
             payloads=payloads,
+            amender=Amender(scribe),
             pacer=pacer,
             holds=self.holds,
             courier=courier,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.mail.asks import TEMPLATE, asks
 from benchmarks.mail.in_memory import compose
 from shared.core import intake
-from shared.core.intake import Call, ClaimCheck, Waiting
+from shared.core.intake import Amendment, Call, ClaimCheck, Waiting
 from shared.errors import MessageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def carry(body: bytes) -> str:
     """
     try:
         found = intake.read(body, fallback_id="queue-id")
-        if isinstance(found, Waiting | Call):
+        if isinstance(found, Waiting | Call | Amendment):
             return "waiting"
         message = _payload(found) if isinstance(found, ClaimCheck) else found
         composed = compose(message, _BLOBS, TEMPLATE)

@@ -8,6 +8,7 @@ service's refusals means.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -140,6 +141,7 @@ class Table:
         token: str,
         select: Sequence[str] = (),
         limit: int | None = None,
+        with_etag: bool = False,
     ) -> tuple[list[Entity], str]:
         """
         Return one page of what matches, and the token of the next; "" at the end.
@@ -152,9 +154,12 @@ class Table:
         )
         pages: Any = found.by_page(continuation_token=json.loads(token) if token else None)
         try:
-            entities = [dict(entity) for entity in next(pages)]
+            found_now = list(next(pages))
         except (ResourceNotFoundError, StopIteration):
             return [], ""
+        entities = [
+            {**entity, "etag": entity.metadata["etag"]} if with_etag else dict(entity) for entity in found_now
+        ]
         following = pages.continuation_token
         return entities, json.dumps(following) if following else ""
 
@@ -174,6 +179,11 @@ def replace_if(entity: Entity, etag: str) -> tuple[str, Entity, Mapping[str, Any
         entity,
         {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified},
     )
+
+
+def plain_moment(value: Any) -> datetime:
+    """Return the SDK's own kind of datetime as the plain, aware one, exact to the microsecond."""
+    return datetime.combine(value.date(), value.timetz()).astimezone(UTC)
 
 
 def _table_is_missing(error: HttpResponseError) -> bool:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.table_client import replace_if
+from shared.adapters.table_client import plain_moment, replace_if
 from shared.core.delivery import Delivery, Entry, State
 
 if TYPE_CHECKING:
@@ -84,6 +84,35 @@ class TableLedger:
             {"id": message_id, "first": _CHANGE, "last": f"{_CHANGE}:"},
         )
         return [_read_change(row) for row in rows]
+
+    def page(
+        self,
+        *,
+        token: str,
+        limit: int,
+        state: State | None = None,
+        sender: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[list[Entry], str]:
+        """
+        Return some entries, and the token of the next page, "" at the end.
+
+        A page is what one request looked through, so it may be shorter than ``limit``, and empty.
+        """
+        filters: dict[str, tuple[str, Any]] = {"RowKey eq @row": ("row", _ENTRY)}
+        if state is not None:
+            filters["state eq @state"] = ("state", state.value)
+        if sender:
+            filters["sender eq @sender"] = ("sender", sender)
+        if since is not None:
+            filters["created_at ge @since"] = ("since", since)
+        if until is not None:
+            filters["created_at lt @until"] = ("until", until)
+        rows, following = self._table.page(
+            " and ".join(filters), dict(filters.values()), token=token, limit=limit, with_etag=True
+        )
+        return [_entry(row) for row in rows], following
 
     def sweep(self, *, before: datetime, now: datetime, pages: int) -> int:
         """
@@ -160,7 +189,7 @@ def _entity(entry: Entry) -> Entity:
         "body": entry.body,
         "metadata": json.dumps(dict(entry.metadata), ensure_ascii=False) if entry.metadata else "",
     }
-    for name in ("date", "due_at", "lease_until"):
+    for name in ("date", "due_at", "expires_at", "planned_at", "lease_until"):
         if (moment := getattr(entry, name)) is not None:
             entity[name] = moment
     if entry.claimed_by:
@@ -176,8 +205,8 @@ def _entry(entity: Entity) -> Entry:
         id=entity["PartitionKey"],
         state=State(entity["state"]),
         content_hash=entity["content_hash"],
-        created_at=_moment(entity["created_at"]),
-        updated_at=_moment(entity["updated_at"]),
+        created_at=plain_moment(entity["created_at"]),
+        updated_at=plain_moment(entity["updated_at"]),
         sender=entity["sender"],
         attempts=entity["attempts"],
         waits=entity["waits"],
@@ -185,6 +214,8 @@ def _entry(entity: Entity) -> Entry:
         message_id=entity["message_id"],
         date=_optional_moment(entity.get("date")),
         due_at=_optional_moment(entity.get("due_at")),
+        expires_at=_optional_moment(entity.get("expires_at")),
+        planned_at=_optional_moment(entity.get("planned_at")),
         lease_until=_optional_moment(entity.get("lease_until")),
         claimed_by=(
             Delivery(claimed_by, entity["claimed_at_dequeue"], entity.get("claim_holder", ""))
@@ -214,7 +245,7 @@ def _change(entry: Entry) -> Entity:
 def _read_change(entity: Entity) -> Change:
     return Change(
         number=int(entity["RowKey"].removeprefix(_CHANGE)),
-        at=_moment(entity["at"]),
+        at=plain_moment(entity["at"]),
         state=State(entity["state"]),
         attempt=entity["attempt"],
         reply=entity["reply"],
@@ -222,10 +253,5 @@ def _read_change(entity: Entity) -> Change:
     )
 
 
-def _moment(value: Any) -> datetime:
-    """Return the SDK's own kind of datetime as the plain, aware one, exact to the microsecond."""
-    return datetime.combine(value.date(), value.timetz()).astimezone(UTC)
-
-
 def _optional_moment(value: Any) -> datetime | None:
-    return None if value is None else _moment(value)
+    return None if value is None else plain_moment(value)

@@ -17,19 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import ValidationError
 
 from shared.core.address import CONTROL
-from shared.core.message import (
-    ID,
-    NO_RECIPIENT,
-    Message,
-    MessageFields,
-    blob_path,
-    content_hash,
-    contradictions,
-)
+from shared.core.field_types import ID, blob_path
+from shared.core.message import NO_RECIPIENT, Message, MessageFields, content_hash, contradictions
+from shared.core.timetable import moment
 from shared.errors import MessageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 # What a claim check may bring: 35 MiB of files are 47 MiB of base64, and Exchange takes up to 150 MB where
 # somebody raised it.
@@ -58,6 +53,14 @@ class ClaimCheck:
     """A message that was too large for the queue: it lies in the container mail-payloads."""
 
     blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What an app that has only the queue asks: take a message back, or, with a ``send_at``, move it."""
+
+    id: str
+    send_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +101,15 @@ def with_id(body: bytes, message_id: str) -> str:
     return text if len(text.encode()) <= LARGEST_BODY_BYTES else body.decode()
 
 
-def read(body: bytes, *, fallback_id: str) -> Message | Waiting | ClaimCheck | Call:
+def read(body: bytes, *, fallback_id: str) -> Message | Waiting | ClaimCheck | Call | Amendment:
     """
     Read what stood on the outbox: UTF-8 JSON, plain or base64.
 
     Raises ``MessageError`` with every problem, each as ``field: what is wrong``.
     """
     value = _json(_plain(body))
-    if value.get("action") == "send":
-        return _waiting(value)
-    if value.get("action") == "serve":
-        return _call(value)
+    if "action" in value:
+        return _action(value)
     if value.get("blob") is not None:
         return _claim_check(value)
     return _message(value, fallback_id)
@@ -132,6 +133,36 @@ def fetch(check: ClaimCheck, get: Callable[..., bytes | None], *, fallback_id: s
     if body is None:
         raise MessageError((f"blob: there is no {check.blob} in the container mail-payloads",))
     return read_payload(body, fallback_id=fallback_id)
+
+
+def posted(body: bytes) -> dict[str, Any]:
+    """Return the object that came over HTTP; raises ``MessageError``."""
+    return _json(body.removeprefix(_BOM).strip())
+
+
+def read_posted(body: bytes, *, key: str, fallback_id: str) -> Message:
+    """
+    Read what came over HTTP: a message, and nothing that means something on the queue alone.
+
+    ``key`` is an id given beside it, "" for none; the two must not differ.
+    """
+    value = posted(body)
+    for name, instead in (
+        ("action", "use DELETE or PATCH on /messages/{id}"),
+        ("blob", "post the message itself"),
+    ):
+        if name in value:
+            raise MessageError((f"{name}: it is for the queue; {instead}",))
+    if key and not ID.fullmatch(key):
+        raise MessageError(("Idempotency-Key: must be 1 to 256 of A–Z a–z 0–9 . _ : @ -",))
+    if key and value.get("id") not in (None, key):
+        raise MessageError(("id: it differs from the header Idempotency-Key; give one of them",))
+    return _message({**value, "id": key} if key else value, fallback_id)
+
+
+def read_value(value: dict[str, Any]) -> Message:
+    """Read a message that is part of something else; raises ``MessageError`` with every problem."""
+    return _message(value, "")
 
 
 def _message(value: dict[str, Any], fallback_id: str) -> Message:
@@ -206,18 +237,42 @@ def _where(error: ValueError) -> str:
     return "a number in it is too long" if "digits" in str(error) else str(error)
 
 
-def _waiting(value: dict[str, Any]) -> Waiting:
-    message_id = _readable_id(value)
-    if set(value) != {"action", "id"} or not message_id:
-        raise MessageError(('action: "send" takes an id and nothing else',), message_id=message_id)
-    return Waiting(message_id)
+def _action(value: dict[str, Any]) -> Waiting | Call | Amendment:
+    """Read what is to be done about a message; apps cancel and reschedule, the others are our own."""
+    action, message_id = value["action"], _readable_id(value)
+    if action == "send" and set(value) == {"action", "id"} and message_id:
+        return Waiting(message_id)
+    if action == "serve" and set(value) == {"action", "sender"} and isinstance(value["sender"], str):
+        return Call(value["sender"])
+    # What is wrong with it is recorded under an id of its own: the message of that id is not to blame.
+    if action not in ("cancel", "reschedule"):
+        raise MessageError((f"action: {_quoted(action)} is none; there are cancel and reschedule",))
+    wanted = {"action", "id"} | ({"send_at"} if action == "reschedule" else set())
+    problems = [f"{_named(name)}: is not a field of {action}" for name in value if name not in wanted]
+    problems += [f"{name}: is required" for name in sorted(wanted - set(value))]
+    if "id" in value and not message_id:
+        problems.append("id: must be 1 to 256 of A–Z a–z 0–9 . _ : @ -")
+    send_at = None
+    if action == "reschedule" and "send_at" in value:
+        try:
+            send_at = moment(value["send_at"]) if isinstance(value["send_at"], str) else None
+        except ValueError as error:
+            problems.append(f"send_at: {error}")
+        else:
+            if send_at is None:
+                problems.append("send_at: is not a string")
+    if problems:
+        raise MessageError(tuple(problems[:_MOST_PROBLEMS]))
+    return Amendment(message_id, send_at)
 
 
-def _call(value: dict[str, Any]) -> Call:
-    sender = value.get("sender")
-    if set(value) != {"action", "sender"} or not isinstance(sender, str):
-        raise MessageError(('action: "serve" takes a sender and nothing else',))
-    return Call(sender)
+def _quoted(value: object) -> str:
+    return f'"{_named(value)}"' if isinstance(value, str) else "what is no string"
+
+
+def _named(name: str) -> str:
+    """Return what an app wrote, fit for a line."""
+    return CONTROL.sub("?", name[:_LONGEST_PATH]).replace("\ufffd", "?")
 
 
 def _claim_check(value: dict[str, Any]) -> ClaimCheck:
@@ -250,16 +305,28 @@ _SENTENCES = {
     "model_type": "is not an object",
     "model_attributes_type": "is not an object",
     "list_type": "is not a list",
+    "int_type": "is not a whole number",
+    "bool_type": "is not true or false",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
     "string_unicode": "contains half a surrogate pair, which is no character",
 }
 
 
 def _problems(error: ValidationError, value: dict[str, Any]) -> tuple[str, ...]:
+    """Every problem of a message, with what only the whole of it can lack."""
+    if any(value.get(name) for name in ("to", "cc", "bcc", "raw", "raw_blob")):
+        return problems_of(error)
+    return (*problems_of(error), NO_RECIPIENT)[:_MOST_PROBLEMS]
+
+
+def problems_of(error: ValidationError) -> tuple[str, ...]:
     """Every problem as ``field: what is wrong``, with a path such as ``attachments[0].content``."""
-    problems = [_sentence(problem) for problem in error.errors(include_url=False)]
-    if not any(value.get(name) for name in ("to", "cc", "bcc", "raw", "raw_blob")):
-        problems.append(NO_RECIPIENT)
-    problems = list(dict.fromkeys(problems))
+    found = error.errors(include_url=False)
+    # A list of which every entry is wrong is not empty besides.
+    inside = {problem["loc"][:depth] for problem in found for depth in range(len(problem["loc"]))}
+    told = [each for each in found if each["type"] != "too_short" or each["loc"] not in inside]
+    problems = list(dict.fromkeys(_sentence(problem) for problem in told))
     if (more := len(problems) - _MOST_PROBLEMS) > 0:
         problems[_MOST_PROBLEMS:] = [f"message: {more} more problems"]
     return tuple(problems)

@@ -1,187 +1,54 @@
 """
 What an app may ask: every field of a message, declared here and nowhere else.
 
-The JSON Schema that apps read is made from these declarations, and so is each refusal. What a field means is
-checked here; what only the deployment can say (is there such a sender, may it write from this address) where
-a message meets its sender, in ``core.sender``. How a queue message becomes one of these is ``core.intake``.
+The JSON Schema that apps read is made from these declarations, and so is each refusal. What a single value
+may look like stands in ``core.field_types``; what only the deployment can say (is there such a sender, may it
+write from this address) where a message meets its sender, in ``core.sender``. How a queue message becomes one
+of these is ``core.intake``.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
-import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.core.address import CONTROL, Address, parse_address
+from shared.core.address import Address
+from shared.core.field_types import (
+    Addresses,
+    Base64,
+    BlobPath,
+    ClockTime,
+    ContentId,
+    HeaderName,
+    HeaderValues,
+    Language,
+    Line,
+    MailId,
+    MailIds,
+    MediaType,
+    MessageKey,
+    Moment,
+    OneAddress,
+    TemplateName,
+    Text,
+    ZoneName,
+    without_nulls,
+)
+from shared.core.timetable import DAYS, Window, clock_time, zone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-ID = re.compile(r"[A-Za-z0-9._:@-]{1,256}")
-MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>")
 LONGEST_SUBJECT = 998  # RFC 5322 §2.1.1 counts octets of a line; longer ones are no subject any more
 _LONGEST_FILE_NAME = 255  # what a file system takes
-_LONGEST_BLOB_PATH = 1024  # what Azure takes
 _MOST_METADATA = 16
 _LONGEST_METADATA = 1024
 _MOST_METADATA_BYTES = 16_384  # as JSON: an event, which brings them back, must fit a queue message of 64 KiB
-
-_MEDIA_WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_CONTENT_TYPE = re.compile(rf"{_MEDIA_WORD}/{_MEDIA_WORD}(; *charset=[A-Za-z0-9._-]{{1,40}})?")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
-_TEMPLATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")  # BCP 47, as far as a folder needs it
-_HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §2.2: printable ASCII but the colon
-_WHITE_SPACE = {ord(character): None for character in "\r\n\t "}
-
-#: Header fields that the message's own fields, its structure or the servers on its way write.
-OWNED_HEADERS = frozenset(
-    (
-        *("from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "in-reply-to"),
-        *("references", "mime-version", "return-path", "received", "dkim-signature"),
-    )
-)
-OWNED_PREFIXES = (
-    "content-",
-    "resent-",
-    "arc-",
-    "authentication-results",
-    "received-",
-    "x-ms-exchange-organization-",
-)
-
-
-def _refuse_controls(value: str) -> str:
-    if CONTROL.search(value):
-        raise ValueError("contains a line break or another control character")
-    return value
-
-
-def _refuse_surrogates(value: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("contains half a surrogate pair, which is no character")
-    if "\0" in value:
-        raise ValueError("contains a NUL character")
-    return value
-
-
-def _address(value: object) -> Address:
-    if not isinstance(value, str):
-        raise ValueError("is not a string; write an address such as ada@contoso.com")  # noqa: TRY004 - pydantic collects ValueError
-    return parse_address(value)
-
-
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _base64(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError("is not a string of base64")  # noqa: TRY004 - as above
-    try:
-        return base64.b64decode(value.translate(_WHITE_SPACE), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("is not valid base64") from error
-
-
-def _media_type(value: str) -> str:
-    if not _CONTENT_TYPE.fullmatch(value):
-        raise ValueError("is not a media type such as application/pdf")
-    # RFC 2045 §6.4 and RFC 2046 §5.2.1 forbid base64 for both, and an attachment is base64.
-    if value.lower().startswith(("multipart/", "message/")):
-        raise ValueError("may not be multipart/… or message/…; use application/octet-stream")
-    return value
-
-
-def blob_path(value: str) -> str:
-    """Return a path that stays in its container; raises ``ValueError`` for one that might not."""
-    parts = value.split("/")
-    if not value or len(value) > _LONGEST_BLOB_PATH or CONTROL.search(value):
-        raise ValueError(
-            f"is not a path of 1 to {_LONGEST_BLOB_PATH} characters in the container mail-payloads"
-        )
-    if "\\" in value or "://" in value or any(part in ("", ".", "..") for part in parts):
-        raise ValueError("is not a path inside the container mail-payloads, such as 2026/invoice.pdf")
-    return value
-
-
-def _header_name(value: str) -> str:
-    lowered = value.lower()
-    if not _HEADER_NAME.fullmatch(value):
-        raise ValueError("is not the name of a header field")
-    if lowered in OWNED_HEADERS or lowered.startswith(OWNED_PREFIXES):
-        raise ValueError("is written by the message itself; use the field of that name where there is one")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], said: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(said)
-        return value
-
-    return AfterValidator(check)
-
-
-def _written(pattern: re.Pattern[str]) -> WithJsonSchema:
-    """Say a pattern in the schema too; those here mean the same to Python and to ECMA 262."""
-    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
-
-
-def _without_nulls(value: Any, known: Iterable[str]) -> Any:
-    """Leave out what is null: many serialisers write that for what is not there."""
-    if not isinstance(value, dict):
-        return value
-    return {name: item for name, item in value.items() if item is not None or name not in known}
-
-
-_ADDRESS_SCHEMA = {
-    "type": "string",
-    "description": "ada@contoso.com or Ada Lovelace <ada@contoso.com>",
-    "minLength": 3,
-}
-_BASE64_SCHEMA = {"type": "string", "contentEncoding": "base64"}
-
-Line = Annotated[str, AfterValidator(_refuse_controls)]
-Text = Annotated[str, AfterValidator(_refuse_surrogates)]
-OneAddress = Annotated[Address, PlainValidator(_address), WithJsonSchema(_ADDRESS_SCHEMA)]
-_MANY = WithJsonSchema({"anyOf": [_ADDRESS_SCHEMA, {"type": "array", "items": _ADDRESS_SCHEMA}]})
-Addresses = Annotated[tuple[OneAddress, ...], BeforeValidator(_one_or_many), Field(strict=False), _MANY]
-Base64 = Annotated[bytes, PlainValidator(_base64), WithJsonSchema(_BASE64_SCHEMA)]
-BlobPath = Annotated[str, Field(max_length=_LONGEST_BLOB_PATH), AfterValidator(blob_path)]
-MailId = Annotated[
-    str,
-    Field(pattern=r"^<[^<>\s]+@[^<>\s]+>$"),
-    _matching(MESSAGE_ID, "is not a Message-ID such as <4711@contoso.com>"),
-]
-MailIds = Annotated[
-    tuple[MailId, ...],
-    BeforeValidator(lambda value: value.split() if isinstance(value, str) else value),
-    Field(strict=False),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-HeaderName = Annotated[str, AfterValidator(_header_name), _written(_HEADER_NAME)]
-HeaderValues = Annotated[
-    tuple[Line, ...],
-    BeforeValidator(_one_or_many),
-    Field(strict=False),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
 
 
 class AttachmentFields(BaseModel):
@@ -192,28 +59,44 @@ class AttachmentFields(BaseModel):
     filename: Annotated[
         Line, Field(min_length=1, max_length=_LONGEST_FILE_NAME, description="The name it arrives with")
     ]
-    content_type: Annotated[
-        Annotated[str, AfterValidator(_media_type), _written(_CONTENT_TYPE)],
-        Field(description="Its media type"),
-    ] = "application/octet-stream"
+    content_type: Annotated[MediaType, Field(description="Its media type")] = "application/octet-stream"
     content: Annotated[Base64 | None, Field(repr=False, description="The file itself; or give blob")] = None
     blob: Annotated[
         BlobPath | None, Field(description="Where it lies in the container mail-payloads; or give content")
     ] = None
     content_id: Annotated[
-        Annotated[
-            str,
-            _matching(_CONTENT_ID, "may hold letters, digits and . _ - @ only, 1 to 200 of them"),
-            _written(_CONTENT_ID),
-        ]
-        | None,
-        Field(description="Makes it inline: the HTML shows it as cid:<content_id>"),
+        ContentId | None, Field(description="Makes it inline: the HTML shows it as cid:<content_id>")
     ] = None
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, value: Any) -> Any:
-        return _without_nulls(value, cls.model_fields)
+        return without_nulls(value, cls.model_fields)
+
+
+class WindowFields(BaseModel):
+    """The hours in which a message may be delivered; ``to`` before ``from`` is the next morning."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, title="Window")
+
+    days: Annotated[
+        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...],
+        Field(strict=False, min_length=1, max_length=7, description="The days on which it opens"),
+    ] = DAYS
+    from_: Annotated[ClockTime, Field(alias="from", description="When it opens")] = "00:00"
+    to: Annotated[ClockTime, Field(description="When it closes; a message goes before that")] = "24:00"
+    time_zone: Annotated[ZoneName, Field(description="Whose clocks these are, such as Europe/Vienna")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return without_nulls(value, [field.alias or name for name, field in cls.model_fields.items()])
+
+    @property
+    def window(self) -> Window:
+        """The window itself."""
+        begins, until = clock_time(self.from_), clock_time(self.to)
+        return Window(frozenset(self.days), begins, until, zone(self.time_zone))
 
 
 class MessageFields(BaseModel):
@@ -224,7 +107,7 @@ class MessageFields(BaseModel):
     )
 
     id: Annotated[
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,256}$")] | None,
+        MessageKey | None,
         Field(description="Idempotency key; the same id with the same content is sent once"),
     ] = None
     sender: Annotated[
@@ -255,15 +138,24 @@ class MessageFields(BaseModel):
     ] = None
     raw_blob: Annotated[BlobPath | None, Field(description="The same, in the container mail-payloads")] = None
     template: Annotated[
-        Annotated[str, _matching(_TEMPLATE, "is not a template's name"), _written(_TEMPLATE)] | None,
+        TemplateName | None,
         Field(description="A template of the container mail-templates, filled with data when it is sent"),
     ] = None
     data: Annotated[
         dict[str, Any] | None, Field(description="What the template is filled with", repr=False)
     ] = None
     language: Annotated[
-        Annotated[str, _matching(_LANGUAGE, "is not a language such as de-AT"), _written(_LANGUAGE)] | None,
+        Language | None,
         Field(description="The template's language; de-AT falls back to de, then to default"),
+    ] = None
+    send_at: Annotated[
+        Moment | None, Field(description="When it is sent; at once where it is left out. No horizon")
+    ] = None
+    expires_at: Annotated[
+        Moment | None, Field(description="When it is of no more use: not sent after this")
+    ] = None
+    window: Annotated[
+        WindowFields | None, Field(description="The hours in which it may be delivered, retries too")
     ] = None
     priority: Annotated[
         Literal["high", "normal", "low"],
@@ -284,7 +176,7 @@ class MessageFields(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, value: Any) -> Any:
-        return _without_nulls(value, [field.alias or name for name, field in cls.model_fields.items()])
+        return without_nulls(value, [field.alias or name for name, field in cls.model_fields.items()])
 
     @property
     def is_raw(self) -> bool:
@@ -315,9 +207,21 @@ def contradictions(fields: MessageFields) -> Iterator[str]:
     octets = len(json.dumps(fields.metadata, ensure_ascii=False).encode())
     if octets > _MOST_METADATA_BYTES:
         yield f"metadata: has {octets} octets in all; {_MOST_METADATA_BYTES} can be kept"
+    yield from _time_contradictions(fields)
     yield from _raw_contradictions(fields)
     yield from _template_contradictions(fields)
     yield from _attachment_contradictions(fields)
+
+
+def _time_contradictions(fields: MessageFields) -> Iterator[str]:
+    begins, ends = fields.send_at, fields.expires_at
+    if begins is not None and ends is not None and ends <= begins:
+        yield "expires_at: it is not after send_at; give a later time, or leave one of them out"
+    if fields.window is not None:
+        if fields.window.from_ == fields.window.to:
+            yield "window.to: it is the same as from, so it never opens; write 00:00 to 24:00 for all day"
+        elif fields.window.from_ == "24:00":
+            yield "window.from: 24:00 is the end of a day; write 00:00"
 
 
 def _raw_contradictions(fields: MessageFields) -> Iterator[str]:
@@ -383,6 +287,10 @@ def content_hash(fields: MessageFields) -> str:
             return hashlib.sha256(value).hexdigest()
         if isinstance(value, Address):
             return str(value)
+        if isinstance(value, datetime):
+            return value.isoformat()
+        if isinstance(value, WindowFields):
+            return value.model_dump(by_alias=True)
         raise TypeError(type(value).__name__)
 
     values = {
@@ -405,7 +313,7 @@ def json_schema() -> dict[str, Any]:
     # Pydantic writes what a name must look like as a pattern of properties, and lets others pass.
     schema["properties"]["headers"]["additionalProperties"] = False
     file = schema["$defs"]["AttachmentFields"]
-    for described in (schema, file):
+    for described in (schema, file, schema["$defs"]["WindowFields"]):
         required = described.get("required", ())
         described["properties"] = {
             name: written if name in required else _or_null(written)

@@ -83,12 +83,10 @@ def in_line(entry: Entry, *, rank: Rank, recipients: int, address: str = "") -> 
     return InLine(line_of(entry.sender, address), key, entry.id, recipients)
 
 
-def due(entry: Entry) -> Due:
-    """Return where a message waits for its ``due_at``."""
-    if entry.due_at is None:
-        raise ValueError("a message without due_at waits for no time")
+def due(entry: Entry, at: datetime) -> Due:
+    """Return where a message waits for a time."""
     shard = int.from_bytes(hashlib.sha256(entry.id.encode()).digest()[:2], "big") % DUE_SHARDS
-    return Due(f"due-{shard}", f"{due_key(entry.due_at)}-{entry.id}", entry.id, entry.due_at)
+    return Due(f"due-{shard}", f"{due_key(at)}-{entry.id}", entry.id, at)
 
 
 def due_key(at: datetime) -> str:

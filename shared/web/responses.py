@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.errors import MessageError
+
 _SAFE: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -28,7 +30,7 @@ class Response:
     """A status, headers and a body."""
 
     status: int
-    content_type: str = "text/plain; charset=utf-8"
+    content_type: str = "text/plain"
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -49,10 +51,17 @@ def redirect(url: str, *, cookie: str) -> Response:
     return Response(302, headers={**_SAFE, "Location": url, "Set-Cookie": cookie})
 
 
-def answer(value: Mapping[str, object], *, status: int = 200) -> Response:
-    """Return JSON for the one who asked."""
+def answer(value: Mapping[str, object], *, status: int = 200, location: str = "") -> Response:
+    """Return JSON for the one who asked, and where what was made can be asked for."""
     body = json.dumps(value, indent=2, ensure_ascii=False).encode()
-    return Response(status, "application/json; charset=utf-8", body, dict(_SAFE))
+    headers = {**_SAFE, "Location": location} if location else dict(_SAFE)
+    return Response(status, "application/json; charset=utf-8", body, headers)
+
+
+def refused(error: MessageError) -> Response:
+    """Return what is wrong with what was asked, all of it."""
+    problems = list(error.problems)
+    return problem(400, "not as it should be", "; ".join(problems), problems=problems)
 
 
 def problem(status: int, title: str, detail: str, **more: object) -> Response:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from shared.core import intake
-from shared.core.delivery import Delivery, Entry, State, refusal
+from shared.core.delivery import Delivery, Entry, State
 from shared.core.message import Message
+from shared.core.outcomes import refusal
 from shared.errors import MessageError
 from shared.log_words import Word
 

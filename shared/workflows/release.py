@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.core.holds import Proof
 from shared.core.intake import call_body, waiting_body
+from shared.core.timing import BROUGHT_BACK_EARLY
 from shared.core.waiting import line_of
 from shared.log_words import Word
 from shared.scribe import SOON
@@ -133,7 +134,8 @@ def _release_what_is_due(tools: ReleaseTools) -> int:
     for page in tools.room.due(tools.clock() + SOON):
         now = tools.clock()
         # Put first and removed after: what is put twice, where this breaks off, is sent once all the same.
-        tools.outbox.put_all((waiting_body(due.message_id), max(due.at - now, timedelta())) for due in page)
+        early = now + BROUGHT_BACK_EARLY
+        tools.outbox.put_all((waiting_body(due.message_id), max(due.at - early, timedelta())) for due in page)
         tools.room.forget(page)
         released += len(page)
     return released

@@ -14,12 +14,14 @@ then delivers again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.core import delivery, holds, intake, sender
-from shared.core.delivery import Doubt, Entry, Ignore, LookAgain, OtherContent, State, Take
-from shared.core.intake import Call, ClaimCheck, Waiting
+from shared.core import claims, holds, intake, outcomes, sender, timing
+from shared.core.claims import Adopt, Doubt, Expire, Ignore, LookAgain, OtherContent, Take
+from shared.core.delivery import Entry, State
+from shared.core.intake import Amendment, Call, ClaimCheck, Waiting
 from shared.core.waiting import Rank, in_line
 from shared.desk import Seat
 from shared.errors import MessageError
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
     from shared.core.waiting import InLine
     from shared.desk import NotNow
-    from shared.ports import Courier, Holds, Ledger, Pacer, Payloads
+    from shared.ports import Amender, Courier, Holds, Ledger, Pacer, Payloads
     from shared.scribe import ScribeTools
 
 
@@ -49,6 +51,7 @@ class SendTools:
     ledger: Ledger
     scribe: ScribeTools
     payloads: Payloads
+    amender: Amender
     pacer: Pacer
     holds: Holds
     courier: Courier
@@ -112,6 +115,9 @@ class _Sending:
             found = intake.read(self._body, fallback_id=self._came.queue_id)
             if isinstance(found, Call):
                 raise _Ended(None, line=found.sender, called=True)
+            if isinstance(found, Amendment):
+                self._tools.amender.amend(found.id, send_at=found.send_at, announce=True)
+                raise _Ended(None)
             if isinstance(found, Waiting):
                 found = self._recall(found)
             message = self._fetch(found) if isinstance(found, ClaimCheck) else found
@@ -128,10 +134,11 @@ class _Sending:
         if entry is None:
             raise _Ended(self._scribe.ignore(waiting.id, "the ledger has no such message"))
         if not entry.body:
+            # Settled, or given a time before it came, and not come yet.
             raise _Ended(self._scribe.leave(entry, f"it is {entry.state.value} already"))
         self._body, self._waited = entry.body, entry
         found = intake.read(entry.body, fallback_id=waiting.id)
-        if isinstance(found, Waiting | Call):
+        if isinstance(found, Waiting | Call | Amendment):
             raise _Ended(self._scribe.ignore(waiting.id, "what waits under this id is no message"))
         return found
 
@@ -157,13 +164,16 @@ class _Sending:
 
     def _keep_waiting(self, entry: Entry, error: MessageError) -> _Ended:
         """Its sender was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
-        decision = delivery.claim(
+        self._wait_out(entry)
+        decision = claims.claim(
             entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
         )
+        if isinstance(decision, LookAgain):
+            self._scribe.park(entry, _nowhere)
         if not isinstance(decision, Take):
             # An instance that still has the sender is at it.
             return _Ended(self._scribe.ignore(entry.id, "it is in other hands, or not due"))
-        waits = delivery.waiting(
+        waits = outcomes.waiting(
             entry,
             reason="; ".join(error.problems),
             now=self._tools.clock(),
@@ -174,7 +184,8 @@ class _Sending:
 
     def _end_waiting(self, entry: Entry, error: MessageError) -> _Ended:
         """What it waits to send is gone or another: its own record says so."""
-        decision = delivery.claim(
+        self._wait_out(entry)
+        decision = claims.claim(
             entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
         )
         if isinstance(decision, LookAgain):
@@ -185,8 +196,14 @@ class _Sending:
         if claimed is None:
             return _Ended(self._scribe.ignore(entry.id, "another delivery of it was faster"))
         reason = "\n".join(error.problems)
-        refused = delivery.refuse(claimed, reason=reason, now=self._tools.clock())
+        refused = outcomes.refuse(claimed, reason=reason, now=self._tools.clock())
         return _Ended(self._scribe.settle(refused, _nowhere))
+
+    def _wait_out(self, entry: Entry) -> None:
+        """Wait here for the rest of the time of one that was brought back a little early."""
+        left = entry.due_at - self._tools.clock() if entry.due_at else timedelta()
+        if timedelta() < left <= timing.AT_HAND:
+            self._tools.scribe.pause(left.total_seconds())
 
     def _reject(
         self, error: MessageError, message_id: str, content_hash: str = "", sender: str = ""
@@ -202,11 +219,13 @@ class _Sending:
             )
         )
 
-    # 2. Take a seat, or stand in line.
+    # 2. Wait for its time; take a seat, or stand in line.
 
     def _take_seat(self, message: Message, chosen: Sender) -> Seat:
-        if self._waited and (decision := self._not_its_time(self._waited)):
-            raise decision
+        if self._waited and (ended := self._over(self._waited)):
+            raise ended
+        if ended := self._wait_for_its_time(message, chosen):
+            raise ended
         admitted = self._tools.pacer.admit(
             chosen,
             recipients=_recipients(message),
@@ -217,43 +236,104 @@ class _Sending:
             return admitted
         raise self._stand_in_line(message, chosen, admitted)
 
-    def _not_its_time(self, entry: Entry) -> _Ended | None:
-        """Return what ends a delivery that came too early or too late for what waits."""
+    def _over(self, entry: Entry) -> _Ended | None:
+        """Return what ends a delivery of a message that is settled."""
         if entry.state.is_settled:
             return _Ended(self._scribe.leave(entry, f"it is {entry.state.value} already"))
-        if entry.due_at and entry.due_at > self._tools.clock():
-            self._scribe.park(entry, _nowhere)
-            return _Ended(self._scribe.ignore(entry.id, "it is not due yet"))
         return None
+
+    def _wait_for_its_time(self, message: Message, chosen: Sender) -> _Ended | None:
+        """Let a message wait that is early; one that is a moment early waits here."""
+        fields, known, now = message.fields, self._waited, self._tools.clock()
+        if known is None or known.state is State.QUEUED:
+            goes_at = timing.first_try(fields, now)
+        else:
+            goes_at = timing.within_window(fields, max(known.due_at or now, now))
+        if fields.expires_at is not None and fields.expires_at <= max(now, goes_at):
+            goes_at = max(now, fields.expires_at)
+        if goes_at - now > timing.AT_HAND:
+            return self._schedule(message, chosen, goes_at)
+        if goes_at > now:
+            self._tools.scribe.pause((goes_at - now).total_seconds())
+        return None
+
+    def _schedule(self, message: Message, chosen: Sender, goes_at: datetime) -> _Ended:
+        known = self._waited
+        if known is None:
+            fresh = self._waits(message, chosen, State.SCHEDULED, due_at=goes_at)
+            if self._scribe.first(fresh, _nowhere):
+                return _Ended(fresh.state)
+            known = self._tools.ledger.find(message.id)
+        while known is not None:
+            now = self._tools.clock()
+            decision = self._decide(known, message, now)
+            if isinstance(decision, Doubt | Expire):
+                return _Ended(self._scribe.settle(decision.entry, _nowhere))
+            if isinstance(decision, Adopt):
+                fresh = self._waits(message, chosen, State.SCHEDULED, due_at=goes_at)
+                waits = outcomes.adopted(known, fresh, now=now)
+            elif isinstance(decision, Take) and self._waited is None:
+                # The same message again, while the first waits for its turn, or for another time by now.
+                return _Ended(self._scribe.leave(known, f"it is {known.state.value} already"))
+            elif isinstance(decision, Take):
+                waits = outcomes.scheduled(known, due_at=goes_at, now=now, body=self._body)
+            else:
+                return self._leave(decision, message, known)
+            if self._scribe.amended(waits, _nowhere):
+                return _Ended(waits.state)
+            known = self._tools.ledger.find(message.id)
+        return _Ended(self._scribe.ignore(message.id, "its entry was removed"))
+
+    def _waits(
+        self,
+        message: Message,
+        chosen: Sender,
+        state: State,
+        *,
+        due_at: datetime | None = None,
+        reason: str = "",
+    ) -> Entry:
+        """Return the entry of a message that the ledger does not know and that has to wait."""
+        return outcomes.first_waiting(
+            message_id=message.id,
+            content_hash=message.content_hash,
+            sender=chosen.name,
+            mail_id=self._mail_id(message, chosen),
+            metadata=message.fields.metadata,
+            now=self._tools.clock(),
+            body=self._body,
+            reason=reason,
+            state=state,
+            due_at=due_at,
+            planned_at=message.fields.send_at,
+            expires_at=message.fields.expires_at,
+        )
 
     def _stand_in_line(self, message: Message, chosen: Sender, why: NotNow) -> _Ended:
         held = why.hold is not None
         known = self._waited
+        expires_at = message.fields.expires_at
+        if expires_at and timedelta() < expires_at - self._tools.clock() <= timing.AT_HAND:
+            self._tools.scribe.pause((expires_at - self._tools.clock()).total_seconds())
         while True:
             now = self._tools.clock()
             if known is None:
-                fresh = delivery.first_in_line(
-                    message_id=message.id,
-                    content_hash=message.content_hash,
-                    sender=chosen.name,
-                    mail_id=self._mail_id(message, chosen),
-                    metadata=message.fields.metadata,
-                    now=now,
-                    body=self._body,
-                    reason=why.reason,
-                    held=held,
-                )
+                state = State.HELD if held else State.DEFERRED
+                fresh = self._waits(message, chosen, state, reason=why.reason)
                 stand = self._stand(message, chosen, held=held)
                 if self._scribe.first(fresh, stand):
                     return self._stands(message, chosen, fresh)
                 known = self._tools.ledger.find(message.id)
                 continue
             decision = self._decide(known, message, now)
-            if isinstance(decision, Doubt):
+            if isinstance(decision, Doubt | Expire):
                 return _Ended(self._scribe.settle(decision.entry, _nowhere))
+            if isinstance(decision, Adopt):
+                self._waited = None
+                return self._schedule(message, chosen, known.due_at or now)
             if not isinstance(decision, Take):
                 return self._leave(decision, message, known)
-            waits = delivery.in_line(
+            waits = outcomes.in_line(
                 known,
                 now=now,
                 body=self._body,
@@ -265,7 +345,7 @@ class _Sending:
             if waits is known:
                 self._scribe.park(known, stand)
                 return self._stands(message, chosen, known)
-            if self._scribe.settle(waits, stand):
+            if self._scribe.amended(waits, stand):
                 return self._stands(message, chosen, waits)
             known = self._tools.ledger.find(message.id)
 
@@ -313,7 +393,7 @@ class _Sending:
 
     def _claim(self, message: Message, chosen: Sender) -> Entry:
         now = self._tools.clock()
-        fresh = delivery.first_claim(
+        fresh = claims.first_claim(
             message_id=message.id,
             content_hash=message.content_hash,
             sender=chosen.name,
@@ -321,7 +401,13 @@ class _Sending:
             mail_id=self._mail_id(message, chosen),
             metadata=message.fields.metadata,
             now=now,
+            planned_at=message.fields.send_at,
+            expires_at=message.fields.expires_at,
         )
+        if claims.is_expired(fresh, now) and self._waited is None:
+            gone = claims.expired(self._waits(message, chosen, State.QUEUED), now=now)
+            if self._scribe.first(replace(gone, changes=1), _nowhere):
+                raise _Ended(gone.state)
         known = self._waited
         while True:
             if known is None and (entry := self._tools.ledger.add(fresh)):
@@ -335,14 +421,16 @@ class _Sending:
                     return entry
                 known = None  # somebody else was faster: look at what they made of it
                 continue
-            if isinstance(decision, Doubt):
+            if isinstance(decision, Doubt | Expire):
                 raise _Ended(self._scribe.settle(decision.entry, _nowhere))
+            if isinstance(decision, Adopt):
+                raise self._schedule(message, chosen, known.due_at or now)
             raise self._leave(decision, message, known)
 
     def _decide(
         self, known: Entry, message: Message, now: datetime
-    ) -> Take | Doubt | LookAgain | Ignore | OtherContent:
-        return delivery.claim(
+    ) -> Take | Doubt | Expire | Adopt | LookAgain | Ignore | OtherContent:
+        return claims.claim(
             known,
             delivery=self._came,
             content_hash=message.content_hash,

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.core import delivery, holds, intake
-from shared.core.delivery import Delivery, Doubt, Entry, LookAgain, State, Take
-from shared.core.intake import Call, ClaimCheck, Waiting, call_body
+from shared.core import claims, holds, intake, outcomes, timing
+from shared.core.claims import Doubt, Expire, LookAgain, Take
+from shared.core.delivery import Delivery, Entry, State
+from shared.core.intake import Amendment, Call, ClaimCheck, Waiting, call_body
 from shared.core.waiting import InLine, Rank, in_line
 from shared.desk import NotNow, Seat, Service
 from shared.errors import MessageError, StorageError
@@ -263,9 +264,24 @@ class _Serving:
             address = self._sender.from_for(message).key
         except MessageError as error:
             return self._keep_waiting(entry, place, error)
+        return self._send_message(entry, message, address, place)
+
+    def _send_message(self, entry: Entry, message: Message, address: str, place: InLine) -> bool:
+        lines, name = self._tools.lines, self._sender.name
+        if entry.due_at is not None and entry.due_at > self._tools.clock():
+            lines.done(name, place)  # it was given another time since it joined the line, and waits for that
+            return False
         # One that an instance left unfinished is taken over first.
         if entry.state is not State.SENDING and self._is_held(address):
             self._set_aside(entry, message, address)
+            lines.done(name, place)
+            return False
+        opens_at = timing.within_window(message.fields, self._tools.clock())
+        if opens_at > self._tools.clock() and entry.state is not State.SENDING:
+            # Its turn has come while its window is closed; the others pass.
+            now, why = self._tools.clock(), "its window is closed"
+            waits = outcomes.scheduled(entry, due_at=opens_at, now=now, body=entry.body, reason=why)
+            self._scribe.amended(waits, lambda _: place)
             lines.done(name, place)
             return False
         claimed = self._claim(entry, message, place)
@@ -285,14 +301,14 @@ class _Serving:
         found = intake.read(entry.body, fallback_id=entry.id)
         if isinstance(found, ClaimCheck):
             found = intake.fetch(found, self._tools.payloads.read, fallback_id=entry.id)
-        if isinstance(found, Waiting | Call):
+        if isinstance(found, Waiting | Call | Amendment):
             raise MessageError(("message: what waits under this id is no message",))
         if (found.id, found.content_hash) != (entry.id, entry.content_hash):
             raise MessageError(("blob: it holds another message now than the one that waits",))
         return found
 
     def _claim(self, entry: Entry, message: Message, place: InLine) -> Entry | None:
-        decision = delivery.claim(
+        decision = claims.claim(
             entry,
             delivery=self._came,
             content_hash=entry.content_hash,
@@ -305,7 +321,7 @@ class _Serving:
             if claimed := self._tools.scribe.ledger.update(decision.entry):
                 return claimed
             lines.put_back(name, place)  # somebody was faster; the next look says what they made of it
-        elif isinstance(decision, Doubt):
+        elif isinstance(decision, Doubt | Expire):
             self._scribe.settle(decision.entry, lambda _: place)
             lines.done(name, place)
         elif isinstance(decision, LookAgain):
@@ -327,7 +343,7 @@ class _Serving:
         """Let the others pass one whose From address is held."""
         known = self._tools.pacer.known(self._sender)
         reason = known.address_holds[address].reason if known else ""
-        waits = delivery.in_line(entry, now=self._tools.clock(), body=entry.body, reason=reason, held=True)
+        waits = outcomes.in_line(entry, now=self._tools.clock(), body=entry.body, reason=reason, held=True)
         stand = self._stand(waits, message, address)
         if waits is entry:
             self._scribe.park(entry, stand)
@@ -348,10 +364,8 @@ class _Serving:
     def _keep_waiting(self, entry: Entry, place: InLine, error: MessageError) -> bool:
         """Its From address was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
         if self._claim_without_message(entry, place):
-            reason, now = "; ".join(error.problems), self._tools.clock()
-            waits = delivery.waiting(
-                entry, reason=reason, now=now, jitter=self._tools.jitter(), body=entry.body
-            )
+            reason, now, jitter = "; ".join(error.problems), self._tools.clock(), self._tools.jitter()
+            waits = outcomes.waiting(entry, reason=reason, now=now, jitter=jitter, body=entry.body)
             self._scribe.settle(waits, lambda _: place)
             self._tools.lines.done(self._sender.name, place)
         return False
@@ -361,7 +375,7 @@ class _Serving:
         decision = self._claim_without_message(entry, place)
         if decision and (claimed := self._tools.scribe.ledger.update(decision.entry)):
             reason = "\n".join(error.problems)
-            refused = delivery.refuse(claimed, reason=reason, now=self._tools.clock())
+            refused = outcomes.refuse(claimed, reason=reason, now=self._tools.clock())
             self._scribe.settle(refused, lambda _: place)
             self._tools.lines.done(self._sender.name, place)
         return False
@@ -369,7 +383,7 @@ class _Serving:
     def _claim_without_message(self, entry: Entry, place: InLine) -> Take | None:
         """Decide about one whose message cannot be read or sent; one in other hands is passed over."""
         alive = self._tools.pacer.alive(self._sender)
-        decision = delivery.claim(
+        decision = claims.claim(
             entry,
             delivery=self._came,
             content_hash=entry.content_hash,

@@ -19,8 +19,10 @@ from shared.adapters.table_client import Table, replace_if
 from shared.adapters.table_consents import TableConsents
 from shared.adapters.table_leases import TableLeases
 from shared.adapters.table_ledger import TableLedger
-from shared.core.delivery import Delivery, State, first_claim, refusal
+from shared.core.claims import first_claim
+from shared.core.delivery import Delivery, State
 from shared.core.intake import waiting_body
+from shared.core.outcomes import refusal
 from shared.errors import StorageError
 from tests.twins import NOON
 

@@ -18,6 +18,7 @@ from shared.adapters.storage_queue import StorageQueue
 from shared.adapters.table_consents import TableConsents
 from shared.adapters.table_leases import TableLeases
 from shared.adapters.table_ledger import TableLedger
+from shared.adapters.table_schedules import TableSchedules
 from shared.adapters.table_senders import TableSenders
 from shared.adapters.table_waiting import TableWaiting
 from tests.twins import (
@@ -28,6 +29,7 @@ from tests.twins import (
     MemoryLedger,
     MemoryOutbox,
     MemoryPayloads,
+    MemorySchedules,
     MemorySenders,
     MemoryWaiting,
 )
@@ -76,6 +78,13 @@ def senders(request: pytest.FixtureRequest) -> SenderStore:
     if request.param == "twin":
         return MemorySenders()
     return TableSenders(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=KINDS)
+def schedules(request: pytest.FixtureRequest) -> MemorySchedules | TableSchedules:
+    if request.param == "twin":
+        return MemorySchedules()
+    return TableSchedules(request.getfixturevalue("table"))
 
 
 @pytest.fixture(params=KINDS)

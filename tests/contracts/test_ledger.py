@@ -4,13 +4,16 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.adapters.table_ledger import Change, TableLedger
-from shared.core.delivery import Delivery, Entry, State, first_claim, refusal, waiting
+from shared.core.claims import first_claim
+from shared.core.delivery import ANNOUNCED, Delivery, Entry, State
+from shared.core.outcomes import adopted, announced, refusal, waiting
 from tests.twins import NOON, MemoryLedger
 
 Ledger = MemoryLedger | TableLedger
@@ -226,6 +229,103 @@ def test_the_largest_metadata_that_a_message_may_have_can_be_kept(ledger: Ledger
     found = ledger.find("order-17")
     assert found is not None
     assert found.metadata == metadata
+
+
+# Expiry.
+
+
+@pytest.mark.parametrize("expires_at", [None, NOON, NOON + timedelta(days=30_000, microseconds=1)])
+def test_an_expiry_stays_with_a_message_through_its_changes(
+    ledger: Ledger, expires_at: datetime | None
+) -> None:
+    entry = ledger.add(replace(claimed(), expires_at=expires_at, planned_at=expires_at))
+    assert entry is not None
+    assert ledger.find("order-17") == entry
+    ledger.update(waiting(entry, reason="busy", now=NOON, jitter=0.5, body=b"{}"))
+    found = ledger.find("order-17")
+    assert found is not None
+    assert (found.expires_at, found.planned_at) == (expires_at, expires_at)
+
+
+def test_what_was_announced_is_kept_without_content_and_then_with_what_came(ledger: Ledger) -> None:
+    early = ledger.add(announced("order-17", now=NOON, send_at=NOON + timedelta(days=1)))
+    assert early is not None
+    assert ledger.find("order-17") == early
+    assert early.content_hash == ANNOUNCED
+    came = ledger.update(adopted(early, claimed(), now=NOON))
+    assert came is not None
+    assert ledger.find("order-17") == came
+    assert (came.content_hash, came.due_at) == ("0" * 64, NOON + timedelta(days=1))
+    assert [change.state for change in ledger.history("order-17")] == [State.SCHEDULED, State.SCHEDULED]
+
+
+# Pages.
+
+
+def every_page(ledger: Ledger, limit: int, **wanted: Any) -> list[list[Entry]]:
+    """Return what comes page by page, as one who asks for the next until there is none sees it."""
+    pages, token = [], ""
+    while True:
+        page, token = ledger.page(token=token, limit=limit, **wanted)
+        pages.append(page)
+        if not token:
+            return pages
+
+
+def found_in(ledger: Ledger, limit: int = 100, **wanted: Any) -> list[str]:
+    return sorted(entry.id for page in every_page(ledger, limit, **wanted) for entry in page)
+
+
+def test_there_is_one_empty_page_where_there_is_nothing(ledger: Ledger) -> None:
+    assert ledger.page(token="", limit=10) == ([], "")
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+def test_each_message_is_on_one_page_with_all_that_is_known_of_it(ledger: Ledger, limit: int) -> None:
+    added = [ledger.add(claimed(f"order-{number}")) for number in range(7)]
+    pages = every_page(ledger, limit)
+    assert all(len(page) <= limit for page in pages)
+    together = sorted((entry for page in pages for entry in page), key=lambda entry: entry.id)
+    assert together == added
+
+
+def test_a_page_has_messages_as_they_stand_and_not_their_changes(ledger: Ledger) -> None:
+    entry = ledger.add(claimed())
+    assert entry is not None
+    settled_ = ledger.update(entry.evolve(State.ACCEPTED, now=NOON))
+    ledger.sweep(before=NOON, now=NOON, pages=1)  # how far that came stands in the ledger too
+    assert [found for page in every_page(ledger, 10) for found in page] == [settled_]
+    assert settled_ is not None
+    assert settled_.version
+
+
+def test_messages_are_found_by_state_sender_and_when_they_came(ledger: Ledger) -> None:
+    second = timedelta(seconds=1)
+    for number, (state, sender) in enumerate(
+        [
+            (State.SENDING, "noreply"),
+            (State.SCHEDULED, "noreply"),
+            (State.SCHEDULED, "billing's"),
+            (State.IN_DOUBT, "billing's"),
+        ]
+    ):
+        came_at = NOON + number * second
+        ledger.add(replace(claimed(f"order-{number}"), state=state, sender=sender, created_at=came_at))
+    assert found_in(ledger, state=State.SCHEDULED) == ["order-1", "order-2"]
+    assert found_in(ledger, state=State.REJECTED) == []
+    assert found_in(ledger, sender="billing's") == ["order-2", "order-3"]
+    assert found_in(ledger, sender="billing") == []
+    assert found_in(ledger, since=NOON + second) == ["order-1", "order-2", "order-3"]
+    assert found_in(ledger, until=NOON + second) == ["order-0"]
+    assert found_in(ledger, since=NOON + second, until=NOON + 2 * second) == ["order-1"]
+    both: dict[str, Any] = {
+        "state": State.SCHEDULED,
+        "sender": "noreply",
+        "since": NOON,
+        "until": NOON + 9 * second,
+    }
+    assert found_in(ledger, **both) == ["order-1"]
+    assert found_in(ledger, limit=1, **both) == ["order-1"]
 
 
 # Sweeping.

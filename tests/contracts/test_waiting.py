@@ -37,7 +37,7 @@ def place(
 
 
 def waits(message_id: str, at: datetime) -> Due:
-    return due(replace(entry(message_id), due_at=at))
+    return due(entry(message_id), at)
 
 
 def ids(found: list[InLine]) -> list[str]:

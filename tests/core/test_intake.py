@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from shared.core.address import CONTROL
 from shared.core.intake import (
     LARGEST_PAYLOAD_BYTES,
+    Amendment,
     Call,
     ClaimCheck,
     Waiting,
@@ -19,6 +21,8 @@ from shared.core.intake import (
     fetch,
     read,
     read_payload,
+    read_posted,
+    read_value,
     waiting_body,
     with_id,
 )
@@ -218,20 +222,26 @@ def test_a_message_that_waits_is_named_and_found_again() -> None:
     assert read(waiting_body("order-1").encode(), fallback_id="queue-id") == Waiting("order-1")
 
 
-@pytest.mark.parametrize(
-    ("value", "message_id"),
-    [
-        ({"action": "send"}, ""),
-        ({"action": "send", "id": "a b"}, ""),
-        ({"action": "send", "id": 7}, ""),
-        ({"action": "send", "id": "order-1", "to": "ada@contoso.com"}, "order-1"),
-    ],
-)
-def test_an_order_to_send_takes_an_id_and_nothing_else(value: dict[str, Any], message_id: str) -> None:
+def refusal_of(value: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Return why something is refused, and the id of the message that is to blame for it."""
     with pytest.raises(MessageError) as refused:
         read(as_bytes(value), fallback_id="queue-id")
-    assert refused.value.problems == ('action: "send" takes an id and nothing else',)
-    assert refused.value.message_id == message_id
+    return refused.value.problems, refused.value.message_id
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"action": "send"},
+        {"action": "send", "id": ""},
+        {"action": "send", "id": "a b"},
+        {"action": "send", "id": 7},
+        {"action": "send", "id": "order-1", "to": "ada@contoso.com"},
+        {"action": "send", "id": "order-1", "send_at": "2026-12-24T09:00:00Z"},
+    ],
+)
+def test_an_order_to_send_takes_an_id_and_nothing_else(value: dict[str, Any]) -> None:
+    assert refusal_of(value) == (('action: "send" is none; there are cancel and reschedule',), "")
 
 
 @pytest.mark.parametrize("sender", ["noreply", "büro", "a b", ""])
@@ -250,13 +260,207 @@ def test_a_call_names_the_sender_whose_line_is_to_be_served(sender: str) -> None
     ],
 )
 def test_a_call_takes_a_sender_and_nothing_else(value: dict[str, Any]) -> None:
-    assert problems(value) == ('action: "serve" takes a sender and nothing else',)
+    assert refusal_of(value) == (('action: "serve" is none; there are cancel and reschedule',), "")
 
 
-@pytest.mark.parametrize("action", ["cancel", "reschedule", "", None, ["send"]])
-def test_another_action_is_refused_like_an_unknown_field(action: object) -> None:
-    assert "action: is not a field of a message" in problems({"action": action, "id": "order-1"})
+# What apps that have only the queue may ask about a message.
 
+IDS = ["order-1", "order-1:2@x_y.Z", "x" * 256, "report@2026-11-24T08:00:00Z"]
+BAD_ID = "id: must be 1 to 256 of A–Z a–z 0–9 . _ : @ -"
+EXAMPLE = "write one such as 2026-12-24T09:00:00+01:00"
+CANCEL = {"action": "cancel", "id": "order-1"}
+RESCHEDULE = {"action": "reschedule", "id": "order-1", "send_at": "2026-12-24T09:00:00+01:00"}
+
+
+@pytest.mark.parametrize("message_id", IDS)
+def test_a_message_can_be_taken_back_by_its_id(message_id: str) -> None:
+    asked = Amendment(message_id, None)
+    assert read(as_bytes({**CANCEL, "id": message_id}), fallback_id="queue-id") == asked
+    as_base64 = base64.b64encode(as_bytes({**CANCEL, "id": message_id}))
+    assert read(as_base64, fallback_id="queue-id") == asked
+
+
+@pytest.mark.parametrize("message_id", IDS)
+def test_a_message_can_be_given_another_time_by_its_id(message_id: str) -> None:
+    assert read(as_bytes({**RESCHEDULE, "id": message_id}), fallback_id="queue-id") == Amendment(
+        message_id, datetime(2026, 12, 24, 8, tzinfo=UTC)
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"action": "cancel"}, ("id: is required",)),
+        ({**CANCEL, "id": ""}, (BAD_ID,)),
+        ({**CANCEL, "id": "a b"}, (BAD_ID,)),
+        ({**CANCEL, "id": "x" * 257}, (BAD_ID,)),
+        ({**CANCEL, "id": "a\n"}, (BAD_ID,)),
+        ({**CANCEL, "id": 7}, (BAD_ID,)),
+        ({**CANCEL, "id": None}, (BAD_ID,)),
+        ({**CANCEL, "id": ["order-1", "order-2"]}, (BAD_ID,)),
+        ({**CANCEL, "send_at": "2026-12-24T09:00:00Z"}, ("send_at: is not a field of cancel",)),
+        ({**CANCEL, "to": "ada@contoso.com"}, ("to: is not a field of cancel",)),
+        ({**CANCEL, "blob": "a.json"}, ("blob: is not a field of cancel",)),
+        ({"action": "cancel", "ids": ["a"]}, ("ids: is not a field of cancel", "id: is required")),
+        ({"action": "reschedule"}, ("id: is required", "send_at: is required")),
+        ({"action": "reschedule", "id": "order-1"}, ("send_at: is required",)),
+        ({"action": "reschedule", "send_at": "2026-12-24T09:00:00Z"}, ("id: is required",)),
+        ({**RESCHEDULE, "send_at": None}, ("send_at: is not a string",)),
+        ({**RESCHEDULE, "send_at": 1732438800}, ("send_at: is not a string",)),
+        (
+            {**RESCHEDULE, "send_at": "2026-12-24T09:00:00"},
+            (f"send_at: has no offset from UTC, so it names no moment; {EXAMPLE}",),
+        ),
+        (
+            {**RESCHEDULE, "send_at": "2026-02-29T09:00:00Z"},
+            (f"send_at: is no date or time that exists; {EXAMPLE}",),
+        ),
+        ({**RESCHEDULE, "send_at": "tomorrow"}, (f"send_at: is not an RFC 3339 time; {EXAMPLE}",)),
+        (
+            {**RESCHEDULE, "expires_at": "2026-12-24T09:00:00Z"},
+            ("expires_at: is not a field of reschedule",),
+        ),
+        (
+            {"action": "reschedule", "id": "a b", "send_at": "", "a\nb": 1},
+            ("a?b: is not a field of reschedule", BAD_ID, f"send_at: is not an RFC 3339 time; {EXAMPLE}"),
+        ),
+    ],
+)
+def test_everything_that_is_wrong_with_what_is_asked_is_said_and_no_message_is_blamed(
+    value: dict[str, Any], said: tuple[str, ...]
+) -> None:
+    assert refusal_of(value) == (said, "")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("resend", '"resend"'),
+        ("Cancel", '"Cancel"'),
+        ("cancel ", '"cancel "'),
+        ("", '""'),
+        ("a\r\nb", '"a??b"'),
+        ("\ud800", '"?"'),
+        ("x" * 5_000, f'"{"x" * 100}"'),
+        (None, "what is no string"),
+        (True, "what is no string"),
+        (["cancel"], "what is no string"),
+        ({"cancel": "order-1"}, "what is no string"),
+    ],
+)
+def test_there_are_no_other_actions(action: object, said: str) -> None:
+    assert refusal_of({"action": action, "id": "order-1"}) == (
+        (f"action: {said} is none; there are cancel and reschedule",),
+        "",
+    )
+
+
+def test_more_that_is_wrong_than_can_be_kept_is_cut_off() -> None:
+    said, _ = refusal_of(CANCEL | {f"field-{number}": 1 for number in range(500)})
+    assert len(said) == 100
+
+
+def test_a_blob_holds_a_message_and_asks_nothing_about_another() -> None:
+    with pytest.raises(MessageError) as refused:
+        read_payload(as_bytes(CANCEL), fallback_id="queue-id")
+    assert "action: is not a field of a message" in refused.value.problems
+
+
+@given(
+    st.fixed_dictionaries(
+        {"action": st.sampled_from(["cancel", "reschedule", "send", "serve", "x", None, 5])},
+        optional={
+            "id": st.sampled_from(["order-1", "", "a b", None, 5, ["a"]]) | st.text(),
+            "send_at": st.sampled_from(["2026-12-24T09:00:00Z", "", None, 5, "9999-12-31T23:59:59-01:00"]),
+            "sender": st.sampled_from(["noreply", None]),
+            "blob": st.sampled_from(["a.json", None]),
+        },
+    )
+)
+def test_whatever_is_asked_is_read_or_refused(value: dict[str, Any]) -> None:
+    try:
+        found = read(as_bytes(value), fallback_id="queue-id")
+    except MessageError as error:
+        assert (bool(error.problems), error.message_id) == (True, "")  # noqa: PT017 - read or refused, both are right
+    else:
+        assert isinstance(found, Amendment | Waiting | Call)
+
+
+# What comes over HTTP.
+
+
+def posted(value: object, *, key: str = "") -> Message:
+    return read_posted(as_bytes(value), key=key, fallback_id="made-id")
+
+
+def post_problems(value: object, *, key: str = "") -> tuple[str, ...]:
+    with pytest.raises(MessageError) as refused:
+        posted(value, key=key)
+    return refused.value.problems
+
+
+def test_what_is_posted_is_the_message_that_the_queue_carries() -> None:
+    assert posted({**TO, "id": "order-1"}) == understood({**TO, "id": "order-1"})
+    assert read_posted(BOM + as_bytes(TO) + b"\n", key="", fallback_id="made-id").id == "made-id"
+
+
+@pytest.mark.parametrize("value", [TO, {**TO, "id": None}, {**TO, "id": "order-1"}])
+def test_the_id_may_stand_in_a_header(value: dict[str, Any]) -> None:
+    assert posted(value, key="order-1") == understood({**TO, "id": "order-1"})
+
+
+def test_an_id_in_the_header_and_another_in_the_message_are_refused() -> None:
+    said = ("id: it differs from the header Idempotency-Key; give one of them",)
+    assert post_problems({**TO, "id": "order-2"}, key="order-1") == said
+    assert post_problems({**TO, "id": 5}, key="order-1") == said
+
+
+@pytest.mark.parametrize("key", ["a b", "x" * 257, "ä", "a/b", "a\n"])
+def test_what_is_no_id_is_none_in_a_header_either(key: str) -> None:
+    said = ("Idempotency-Key: must be 1 to 256 of A–Z a–z 0–9 . _ : @ -",)
+    assert post_problems(TO, key=key) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (CANCEL, "action: it is for the queue; use DELETE or PATCH on /messages/{id}"),
+        ({**TO, "action": None}, "action: it is for the queue; use DELETE or PATCH on /messages/{id}"),
+        ({"blob": "a.json"}, "blob: it is for the queue; post the message itself"),
+    ],
+)
+def test_what_is_for_the_queue_is_not_posted(value: dict[str, Any], said: str) -> None:
+    assert post_problems(value) == (said,)
+
+
+def test_base64_is_for_the_queue_too() -> None:
+    with pytest.raises(MessageError):
+        read_posted(base64.b64encode(as_bytes(TO)), key="", fallback_id="made-id")
+
+
+@given(st.binary(max_size=100) | st.text().map(str.encode))
+def test_whatever_is_posted_is_a_message_or_refused(body: bytes) -> None:
+    try:
+        read_posted(body, key="", fallback_id="made-id")
+    except MessageError as error:
+        assert error.problems  # noqa: PT017 - read or refused, both are right
+
+
+# The message of a schedule.
+
+
+def test_a_message_that_is_part_of_something_else_is_read_as_any_other() -> None:
+    assert read_value({**TO, "id": "an.id"}) == understood({**TO, "id": "an.id"})
+    with pytest.raises(MessageError) as refused:
+        read_value({"subject": 5, "action": "cancel"})
+    assert set(refused.value.problems) == {
+        "subject: is not a string",
+        "action: is not a field of a message",
+        "to: there is no recipient; give at least one address in to, cc or bcc",
+    }
+
+
+# An id for what has none.
 
 WITH_ID = [
     (b"{}", '{"id": "queue-id"}'),

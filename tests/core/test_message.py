@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from shared.core.address import Address
 from shared.core.intake import read
 from shared.core.message import Message, MessageFields
+from shared.core.timetable import DAYS, Window, zone
 from shared.errors import MessageError
 
 TO = {"to": "ada@contoso.com"}
@@ -22,6 +24,8 @@ NO_MESSAGE_ID = "is not a Message-ID such as <4711@contoso.com>"
 NO_PATH = "is not a path inside the container mail-payloads, such as 2026/invoice.pdf"
 BAD_CONTENT_ID = "may hold letters, digits and . _ - @ only, 1 to 200 of them"
 NO_MEDIA_TYPE = "is not a media type such as application/pdf"
+MOMENT = "write one such as 2026-12-24T09:00:00+01:00"
+A_DAY = "must be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun'"
 
 
 def understood(value: object) -> Message:
@@ -56,6 +60,9 @@ PARTS: dict[str, Any] = {
         {"filename": "b.csv", "content_type": "text/csv; charset=utf-8", "blob": "2026/b c.csv"},
     ],
     "headers": {"List-Unsubscribe": "<https://contoso.com/u>", "X-Order": ["1", "2"]},
+    "send_at": "2026-12-24T09:00:00+01:00",
+    "expires_at": "2026-12-31T23:59:59.5Z",
+    "window": {"days": ["mon", "fri"], "from": "22:00", "to": "06:00", "time_zone": "Europe/Vienna"},
     "priority": "high",
     "on_doubt": "hold",
     "metadata": {"order": "4711", "größe": "line\nline"},
@@ -77,6 +84,12 @@ def test_a_message_of_parts_with_every_field_is_read() -> None:
     assert fields.message_id == "<2@contoso.com>"
     assert (fields.subject, fields.text, fields.html) == ("Grüße", "line\nline\r\n\ttab", "<p>line</p>")
     assert fields.headers == {"List-Unsubscribe": ("<https://contoso.com/u>",), "X-Order": ("1", "2")}
+    assert fields.send_at == datetime(2026, 12, 24, 8, tzinfo=UTC)
+    assert fields.expires_at == datetime(2026, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)
+    assert fields.window is not None
+    assert fields.window.window == Window(
+        frozenset({"mon", "fri"}), timedelta(hours=22), timedelta(hours=6), zone("Europe/Vienna")
+    )
     assert (fields.priority, fields.on_doubt) == ("high", "hold")
     assert fields.metadata == {"order": "4711", "größe": "line\nline"}
     assert not fields.is_raw
@@ -117,7 +130,17 @@ def test_what_is_left_out_has_a_default() -> None:
     assert (fields.cc, fields.bcc, fields.reply_to, fields.attachments) == ((), (), (), ())
     assert (fields.in_reply_to, fields.references) == ((), ())
     assert (fields.headers, fields.metadata) == ({}, {})
+    assert (fields.send_at, fields.expires_at, fields.window) == (None, None, None)
     assert (fields.priority, fields.on_doubt) == ("normal", "resend")
+
+
+@pytest.mark.parametrize("name", ["days", "from", "to"])
+def test_a_window_that_leaves_something_out_is_open_on_every_day_and_all_day(name: str) -> None:
+    whole = Window(frozenset(DAYS), timedelta(), timedelta(days=1), zone("UTC"))
+    for asked in ({"time_zone": "UTC"}, {"time_zone": "UTC", name: None}):
+        window = understood({**TO, "window": asked}).fields.window
+        assert window is not None
+        assert window.window == whole
 
 
 EVERY = [field.alias or name for name, field in MessageFields.model_fields.items()]
@@ -355,10 +378,89 @@ def test_what_is_wrong_with_an_attachment_is_refused(file: dict[str, Any], said:
     assert problems({**TO, "attachments": [good, file]}) == (f"attachments[1].{said}",)
 
 
-# Step by step more of the contract is built; until then its fields are as unknown as any other.
+NEVER_OPENS = "window.to: it is the same as from, so it never opens; write 00:00 to 24:00 for all day"
+NOT_AFTER = "expires_at: it is not after send_at; give a later time, or leave one of them out"
+NO_CLOCK = "is not a time of day from 00:00 to 24:00; write one such as 08:30"
+NO_ZONE = "is not an IANA time zone; write one such as Europe/Vienna"
+
+
+@pytest.mark.parametrize("name", ["send_at", "expires_at"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2026-12-24T09:00:00", f"has no offset from UTC, so it names no moment; {MOMENT}"),
+        ("2026-12-24", f"has no offset from UTC, so it names no moment; {MOMENT}"),
+        ("2026-02-30T09:00:00Z", f"is no date or time that exists; {MOMENT}"),
+        ("2026-12-31T23:59:60Z", f"has a 60th second, which no clock here shows; {MOMENT}"),
+        ("2026-12-24T09:00:00+25:00", f"is no date or time that exists; {MOMENT}"),
+        ("tomorrow at nine", f"is not an RFC 3339 time; {MOMENT}"),
+        ("", f"is not an RFC 3339 time; {MOMENT}"),
+        (1766563200, "is not a string; write a time such as 2026-12-24T09:00:00+01:00"),
+        (["2026-12-24T09:00:00Z"], "is not a string; write a time such as 2026-12-24T09:00:00+01:00"),
+    ],
+)
+def test_what_is_no_moment_is_refused_with_one_that_is(name: str, value: object, said: str) -> None:
+    assert problems({**TO, name: value}) == (f"{name}: {said}",)
+
+
+@pytest.mark.parametrize(
+    ("send_at", "expires_at"),
+    [
+        ("2026-12-24T09:00:00Z", "2026-12-24T09:00:00Z"),
+        ("2026-12-24T09:00:00Z", "2026-12-24T10:00:00+01:00"),
+        ("2026-12-24T09:00:00+01:00", "2026-12-24T08:30:00+02:00"),
+        ("2026-12-24T09:00:00.000001Z", "2026-12-24T09:00:00Z"),
+    ],
+)
+def test_a_message_that_expires_before_it_is_sent_is_refused(send_at: str, expires_at: str) -> None:
+    assert problems({**TO, "send_at": send_at, "expires_at": expires_at}) == (NOT_AFTER,)
+
+
+def test_a_message_may_expire_right_after_it_is_sent_and_alone() -> None:
+    times = {"send_at": "2026-12-24T09:00:00+01:00", "expires_at": "2026-12-24T08:00:00.000001Z"}
+    assert understood({**TO, **times}).fields.expires_at is not None
+    assert understood({**TO, "expires_at": "2000-01-01T00:00:00Z"}).fields.send_at is None
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        ("office hours", "window: is not an object"),
+        ({}, "window.time_zone: is required"),
+        ({"time_zone": None}, "window.time_zone: is required"),
+        ({"time_zone": "CEST"}, f"window.time_zone: {NO_ZONE}"),
+        ({"time_zone": "+01:00"}, f"window.time_zone: {NO_ZONE}"),
+        ({"time_zone": "../UTC"}, f"window.time_zone: {NO_ZONE}"),
+        ({"time_zone": 1}, "window.time_zone: is not a string"),
+        ({"time_zone": "UTC", "days": []}, "window.days: is empty"),
+        ({"time_zone": "UTC", "days": "mon"}, "window.days: is not a list"),
+        ({"time_zone": "UTC", "days": ["Mon"]}, f"window.days[0]: {A_DAY}"),
+        ({"time_zone": "UTC", "days": [1]}, f"window.days[0]: {A_DAY}"),
+        ({"time_zone": "UTC", "days": ["mon"] * 8}, "window.days: has more than 7 entries"),
+        ({"time_zone": "UTC", "from": "8:00"}, f"window.from: {NO_CLOCK}"),
+        ({"time_zone": "UTC", "to": "25:00"}, f"window.to: {NO_CLOCK}"),
+        ({"time_zone": "UTC", "to": 17}, "window.to: is not a string"),
+        ({"time_zone": "UTC", "from_": "08:00"}, "window.from_: is not a field of a message"),
+        ({"time_zone": "UTC", "from": "08:00", "to": "08:00"}, NEVER_OPENS),
+        ({"time_zone": "UTC", "to": "00:00"}, NEVER_OPENS),
+        ({"time_zone": "UTC", "from": "24:00"}, NEVER_OPENS),
+        (
+            {"time_zone": "UTC", "from": "24:00", "to": "06:00"},
+            "window.from: 24:00 is the end of a day; write 00:00",
+        ),
+    ],
+)
+def test_a_window_that_is_none_or_never_opens_is_refused(window: object, said: str) -> None:
+    assert problems({**TO, "window": window}) == (said,)
+
+
+def test_the_windows_that_a_refusal_advises_are_right() -> None:
+    for hours in ({"from": "00:00", "to": "24:00"}, {"from": "00:00", "to": "06:00"}, {"from": "08:30"}):
+        assert understood({**TO, "window": {"time_zone": "Europe/Vienna", **hours}}).fields.window is not None
+
+
+# Those of the queue, of Python or of another library's messages are as unknown as any other.
 UNKNOWN = [
-    "send_at",
-    "expires_at",
     "blob",
     "action",
     "from_",
@@ -370,13 +472,13 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize("value", ["x", 5, []])
-@pytest.mark.parametrize("name", [name for name in UNKNOWN if name != "blob"])
+@pytest.mark.parametrize("name", [name for name in UNKNOWN if name not in ("action", "blob")])
 def test_an_unknown_field_is_refused(name: str, value: object) -> None:
     said = f"{name or repr(name)}: is not a field of a message"
     assert problems({**TO, name: value}) == (said,)
 
 
-@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("name", [name for name in UNKNOWN if name != "action"])
 def test_an_unknown_field_is_refused_even_where_it_is_null(name: str) -> None:
     said = f"{name or repr(name)}: is not a field of a message"
     assert problems({**TO, name: None}) == (said,)
@@ -552,7 +654,9 @@ def test_every_problem_is_listed_at_once() -> None:
             "headers": {"Bcc": "eve@example.com", "X-A": "b\n"},
             "priority": "urgent",
             "metadata": {"a": 1},
-            "send_at": "2026-12-01T08:00:00+01:00",
+            "send_at": "2026-12-01T08:00:00",
+            "window": {"days": ["mon", "Monday"], "from": "8:00", "time_zone": "Vienna", "until": "9:00"},
+            "delivery": "2026-12-01T08:00:00+01:00",
         }
     ) == (
         f"id: {BAD_ID}",
@@ -566,9 +670,14 @@ def test_every_problem_is_listed_at_once() -> None:
         "attachments[1].filename: is required",
         "headers.Bcc: is written by the message itself; use the field of that name where there is one",
         f"headers.X-A[0]: {LINE_BREAK}",
+        f"send_at: has no offset from UTC, so it names no moment; {MOMENT}",
+        f"window.days[1]: {A_DAY}",
+        "window.from: is not a time of day from 00:00 to 24:00; write one such as 08:30",
+        "window.time_zone: is not an IANA time zone; write one such as Europe/Vienna",
+        "window.until: is not a field of a message",
         "priority: must be 'high', 'normal' or 'low'",
         "metadata.a: is not a string",
-        "send_at: is not a field of a message",
+        "delivery: is not a field of a message",
     )
 
 
@@ -668,6 +777,7 @@ SAME: list[dict[str, Any]] = [
     {**FULL, "in_reply_to": ["<a@b.c>"], "references": "<a@b.c>"},
     {**FULL, "headers": {"X-B": ["2", "3"], "X-A": ["1"]}},
     {**FULL, "priority": "normal", "on_doubt": None, "template": None},
+    {**FULL, "send_at": None, "expires_at": None, "window": None},
 ]
 OTHER: list[dict[str, Any]] = [
     {**FULL, "sender": "billing"},
@@ -700,6 +810,14 @@ OTHER: list[dict[str, Any]] = [
     {**FULL, "subject": ""},
     {**FULL, "priority": "high"},
     {**FULL, "on_doubt": "hold"},
+    {**FULL, "send_at": "2026-12-24T09:00:00Z"},
+    {**FULL, "send_at": "2026-12-24T09:00:00.000001Z"},
+    {**FULL, "expires_at": "2026-12-24T09:00:00Z"},
+    {**FULL, "window": {"time_zone": "UTC"}},
+    {**FULL, "window": {"time_zone": "Europe/Vienna"}},
+    {**FULL, "window": {"time_zone": "UTC", "from": "08:00"}},
+    {**FULL, "window": {"time_zone": "UTC", "to": "08:00"}},
+    {**FULL, "window": {"time_zone": "UTC", "days": ["mon"]}},
     BY_TEMPLATE,
     {**BY_TEMPLATE, "template": "other"},
     {**BY_TEMPLATE, "language": "de-AT"},
@@ -719,3 +837,20 @@ def test_the_same_content_has_the_same_hash_whatever_its_id(value: dict[str, Any
 def test_other_content_has_another_hash() -> None:
     hashes = [understood(value).content_hash for value in [FULL, *OTHER]]
     assert len(set(hashes)) == len(hashes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"send_at": "2026-12-24T09:00:00+01:00"}, {"send_at": "2026-12-24t08:00:00.000Z"}),
+        ({"expires_at": "2026-12-24T08:00:00Z"}, {"expires_at": "2026-12-23 22:00:00-10:00"}),
+        (
+            {"window": {"time_zone": "UTC"}},
+            {"window": {"from": "00:00", "time_zone": "UTC", "to": "24:00", "days": None}},
+        ),
+    ],
+)
+def test_the_same_time_written_otherwise_is_the_same_content(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert understood({**TO, **one}).content_hash == understood({**TO, **other}).content_hash

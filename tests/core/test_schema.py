@@ -38,6 +38,9 @@ MAXIMAL: dict[str, Any] = {
         {"filename": "a", "blob": "2026/11/a.pdf"},
     ],
     "headers": {"List-Unsubscribe": "<https://contoso.com/u>", "X-Order": ["1", "2"]},
+    "send_at": "2026-12-24T09:00:00+01:00",
+    "expires_at": "2026-12-31T23:59:59.999Z",
+    "window": {"days": ["mon", "sun"], "from": "22:00", "to": "06:00", "time_zone": "Europe/Vienna"},
     "priority": "high",
     "on_doubt": "hold",
     "metadata": {f"key {number}": "value" for number in range(16)},
@@ -65,9 +68,10 @@ def test_the_schema_is_one() -> None:
 def test_the_schema_has_every_field_and_no_other_under_its_own_name() -> None:
     names = [field.alias or name for name, field in MessageFields.model_fields.items()]
     assert list(SCHEMA["properties"]) == names
-    (file,) = SCHEMA["$defs"].values()
+    file, hours = SCHEMA["$defs"].values()
     assert list(file["properties"]) == list(AttachmentFields.model_fields)
-    assert (SCHEMA["additionalProperties"], file["additionalProperties"]) == (False, False)
+    assert list(hours["properties"]) == ["days", "from", "to", "time_zone"]
+    assert {each["additionalProperties"] for each in (SCHEMA, file, hours)} == {False}
 
 
 def test_an_editor_can_say_what_a_field_is_for() -> None:
@@ -86,6 +90,13 @@ def test_an_editor_can_say_what_a_field_is_for() -> None:
         {"to": "ada@contoso.com", "template": "order", "data": {"a": [1, None]}, "language": "de-AT"},
         dict.fromkeys(SCHEMA["properties"]) | {"cc": "ada@contoso.com"},
         {"to": "ada@contoso.com", "attachments": [{"filename": "a", "content": None, "blob": "a"}]},
+        {"to": "ada@contoso.com", "window": {"time_zone": "UTC"}},
+        {
+            "to": "ada@contoso.com",
+            "window": {"time_zone": "UTC", "days": None, "from": None, "to": None},
+            "send_at": None,
+        },
+        {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "to": "24:00", "from": "23:59"}},
     ],
 )
 def test_a_good_message_is_valid(value: dict[str, Any]) -> None:
@@ -102,7 +113,17 @@ WRONG: list[dict[str, Any]] = [
     *({"bcc": "ada@contoso.com", name: 5} for name in SCHEMA["properties"]),
     *({"bcc": "ada@contoso.com", name: [5]} for name in SCHEMA["properties"]),
     *({"bcc": "ada@contoso.com", name: True} for name in SCHEMA["properties"]),
-    {"to": "ada@contoso.com", "send_at": "2026-12-01T08:00:00Z"},
+    {"to": "ada@contoso.com", "window": {}},
+    {"to": "ada@contoso.com", "window": {"time_zone": None}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "x" * 101}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "days": []}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "days": "mon"}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "days": ["monday"]}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "days": ["mon"] * 8}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "from": "8:00"}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "to": "24:01"}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "from_": "08:00"}},
+    {"to": "ada@contoso.com", "window": {"time_zone": "UTC", "until": "08:00"}},
     {"to": "ada@contoso.com", "unknown": None},
     {"to": "ada@contoso.com", "id": "a b"},
     {"to": "ada@contoso.com", "subject": "x" * 999},
@@ -145,6 +166,18 @@ FILE = st.fixed_dictionaries(
         "other": st.just("x"),
     },
 )
+MOMENT = st.sampled_from(["2026-12-24T09:00:00Z", "2026-12-24T09:00:00.5-01:30"])
+WINDOW = st.fixed_dictionaries(
+    {},
+    optional={
+        "days": st.lists(st.sampled_from(["mon", "tue", "Mon"]), max_size=3)
+        | st.sampled_from(["mon", None, 5]),
+        "from": st.sampled_from(["08:00", "00:00", "8:00", "25:00", None, 5]),
+        "to": st.sampled_from(["17:00", "24:00", "24:01", "12:60", None, 5]),
+        "time_zone": st.sampled_from(["Europe/Vienna", "UTC", "", "x" * 101, None, 5]),
+        "other": st.just("x"),
+    },
+).filter(lambda window: window.get("time_zone") != "")  # only the reader knows what zones there are
 IDS = st.sampled_from(["<a@b.c>", "<a@b.c> <d@e.f>", ["<a@b.c>"], []])
 PARTS = st.fixed_dictionaries(
     {},
@@ -168,6 +201,8 @@ PARTS = st.fixed_dictionaries(
         )
         | ODD.filter(lambda value: not isinstance(value, dict))
         | st.none(),
+        "send_at": MOMENT | ODD | st.none(),
+        "window": WINDOW | ODD | st.none(),
         "priority": st.sampled_from(["high", "normal", "low", "x"]) | ODD | st.none(),
         "on_doubt": st.sampled_from(["resend", "hold", "x"]) | ODD | st.none(),
         "metadata": st.dictionaries(

@@ -55,7 +55,7 @@ def test_a_message_that_comes_back_keeps_its_turn() -> None:
 
 @given(IDS)
 def test_a_key_holds_nothing_that_a_table_does_not_take(message_id: str) -> None:
-    keys = [key(entry(message_id)), due(replace(entry(message_id), due_at=NOW)).key]
+    keys = [key(entry(message_id)), due(entry(message_id), NOW).key]
     for each in keys:
         assert not set(each) & FORBIDDEN
         assert len(each) <= 512
@@ -79,7 +79,7 @@ def test_a_held_address_has_a_line_of_its_own() -> None:
 
 @given(TIMES, IDS)
 def test_what_waits_for_a_time_is_found_by_it_and_not_before(at: datetime, message_id: str) -> None:
-    waits = due(replace(entry(message_id), due_at=at))
+    waits = due(entry(message_id), at)
     assert (waits.message_id, waits.at) == (message_id, at)
     assert waits.shard in {f"due-{number}" for number in range(DUE_SHARDS)}
     assert waits.key >= due_key(at)
@@ -93,12 +93,15 @@ def test_keys_of_times_sort_as_the_times_do(one: datetime, two: datetime) -> Non
 
 
 def test_messages_are_spread_over_the_shards() -> None:
-    shards = {due(replace(entry(f"order-{number}"), due_at=NOW)).shard for number in range(200)}
+    shards = {due(entry(f"order-{number}"), NOW).shard for number in range(200)}
     assert len(shards) == DUE_SHARDS
-    one = due(replace(entry(), due_at=NOW))
+    one = due(entry(), NOW)
     assert one == Due(one.shard, one.key, "order-1", NOW)
 
 
-def test_what_waits_for_no_time_is_not_due() -> None:
-    with pytest.raises(ValueError, match="waits for no time"):
-        due(entry())
+def test_what_waits_may_be_brought_back_at_another_time_than_it_is_due() -> None:
+    known = replace(entry(), due_at=NOW)
+    early = due(known, NOW - timedelta(seconds=3))
+    assert early.at == NOW - timedelta(seconds=3)
+    assert early.key < due_key(NOW)
+    assert early.shard == due(known, NOW).shard

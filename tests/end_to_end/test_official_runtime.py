@@ -41,6 +41,7 @@ PUBLIC_URL = "http://localhost:7071"
 FUNCTIONS = {
     *("send", "dead_letter", "upkeep", "release", "oauth_start", "oauth_redirect", "message_schema"),
     *("senders", "sender", "sender_hold", "sender_resume", "health"),
+    *("message_post", "messages", "message", "schedules", "schedule", "openapi"),
 }
 
 
@@ -207,6 +208,12 @@ def test_every_function_is_found_with_its_trigger(worker: OfficialWorker) -> Non
         "oauth_start": _trigger("httpTrigger", route="oauth/start/{sender}", auth="FUNCTION"),
         "oauth_redirect": _trigger("httpTrigger", route="oauth/redirect", auth="ANONYMOUS"),
         "message_schema": _trigger("httpTrigger", route="schemas/message.json", auth="ANONYMOUS"),
+        "message_post": _trigger("httpTrigger", route="messages", auth="FUNCTION"),
+        "messages": _trigger("httpTrigger", route="messages", auth="FUNCTION"),
+        "message": _trigger("httpTrigger", route="messages/{id}", auth="FUNCTION"),
+        "schedules": _trigger("httpTrigger", route="schedules", auth="FUNCTION"),
+        "schedule": _trigger("httpTrigger", route="schedules/{name}", auth="FUNCTION"),
+        "openapi": _trigger("httpTrigger", route="openapi.json", auth="ANONYMOUS"),
         "senders": _trigger("httpTrigger", route="senders", auth="FUNCTION"),
         "sender": _trigger("httpTrigger", route="senders/{sender}", auth="FUNCTION"),
         "sender_hold": _trigger("httpTrigger", route="senders/{sender}/hold", auth="FUNCTION"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.amender import Amender
 from shared.composer import Composer
 from shared.core.address import parse_address
 from shared.core.delivery import Delivery, State
@@ -23,7 +24,9 @@ from shared.line import Lines
 from shared.pacer import Pacer
 from shared.register import Register
 from shared.scribe import ScribeTools
+from shared.workflows.messages import MessagesTools
 from shared.workflows.release import ReleaseTools, release
+from shared.workflows.schedules import SchedulesTools, fire
 from shared.workflows.send import SendTools, Sent, send
 from shared.workflows.senders import SendersTools
 from shared.workflows.serve_line import ServeTools, serve_line
@@ -34,6 +37,7 @@ from tests.twins import (
     MemoryLetters,
     MemoryOutbox,
     MemoryPayloads,
+    MemorySchedules,
     MemorySenders,
     MemoryTemplates,
     MemoryWaiting,
@@ -105,6 +109,7 @@ class Bench:
     states: MemorySenders = field(default_factory=MemorySenders)
     room: MemoryWaiting = field(default_factory=MemoryWaiting)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    schedules: MemorySchedules = field(default_factory=MemorySchedules)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     templates: MemoryTemplates = field(default_factory=MemoryTemplates)
@@ -115,6 +120,7 @@ class Bench:
     holder: str = "instance-1"
     jitter: float = 0.5
     mail_ids: int = 0
+    new_ids: int = 0
     pauses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -142,8 +148,8 @@ class Bench:
         shared = {
             name: getattr(self, name)
             for name in (
-                *("clock", "ledger", "states", "room", "outbox", "events", "payloads", "templates"),
-                *("letters", "mailer", "tokens", "senders", "jitter"),
+                *("clock", "ledger", "states", "room", "outbox", "schedules", "events", "payloads"),
+                *("templates", "letters", "mailer", "tokens", "senders", "jitter"),
             )
         }
         return Bench(**shared | changes, holder=holder)
@@ -188,6 +194,9 @@ class Bench:
     def release(self) -> int:
         return release(self.release_tools())
 
+    def fire(self) -> int:
+        return fire(self.schedules_tools())
+
     # What there is to see.
 
     @property
@@ -226,6 +235,9 @@ class Bench:
             pause=self._pause,
         )
 
+    def amender(self) -> Amender:
+        return Amender(self.scribe_tools())
+
     def courier(self) -> Courier:
         return Courier(
             composer=Composer(payloads=self.payloads, templates=self.templates),
@@ -243,6 +255,7 @@ class Bench:
             ledger=self.ledger,
             scribe=self.scribe_tools(),
             payloads=self.payloads,
+            amender=self.amender(),
             pacer=self.pacer,
             holds=self.holds,
             courier=self.courier(),
@@ -278,6 +291,26 @@ class Bench:
             clock=self.clock,
         )
 
+    def messages_tools(self) -> MessagesTools:
+        return MessagesTools(
+            ledger=self.ledger,
+            outbox=self.outbox,
+            payloads=self.payloads,
+            amender=self.amender(),
+            senders=self.senders,
+            clock=self.clock,
+            new_id=self._new_id,
+            mail_id=self._mail_id,
+        )
+
+    def schedules_tools(self) -> SchedulesTools:
+        return SchedulesTools(
+            store=self.schedules,
+            outbox=self.outbox,
+            senders=self.senders,
+            clock=self.clock,
+        )
+
     def senders_tools(self) -> SendersTools:
         return SendersTools(
             register=self.register,
@@ -290,6 +323,10 @@ class Bench:
     def _mail_id(self, domain: str) -> str:
         self.mail_ids += 1
         return f"<{self.mail_ids}@{domain}>"
+
+    def _new_id(self) -> str:
+        self.new_ids += 1
+        return f"made-{self.new_ids}"
 
     def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

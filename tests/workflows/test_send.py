@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.core.delivery import CLAIM_LEASE, MOST_ATTEMPTS, State
+from shared.core.claims import CLAIM_LEASE
+from shared.core.delivery import State
 from shared.core.holds import LONGEST_PROBE
 from shared.core.intake import waiting_body
+from shared.core.outcomes import MOST_ATTEMPTS
 from shared.core.reply import Scope, Verdict, judge
 from shared.core.smtp import Phase, Reply, ReplyParser, Submission
+from shared.core.timing import BROUGHT_BACK_EARLY
 from shared.core.waiting import line_of
 from tests.twins import ACCEPTED, NOON, ScriptedMailer
 from tests.workflows.conftest import Bench, lines, message
@@ -148,7 +151,7 @@ def test_every_recorded_reply_ends_as_its_verdict_says(
     assert (state, entry.state, entry.attempts) == (expected.state, expected.state, expected.attempts)
     assert entry.reply == (submission.reply.text if submission.reply else "")
     again = [put.delay for put in bench.outbox.puts if put.text == waiting_body("order-17")]
-    assert again == ([expected.delay] if expected.delay else [])
+    assert again == ([expected.delay - BROUGHT_BACK_EARLY] if expected.delay else [])
     assert entry.due_at == (NOON + expected.delay if expected.delay else None)
     stands = [*bench.line, *bench.room.ids_in(line_of("noreply", "noreply@contoso.com"))]
     assert stands == (["order-17"] if expected.in_line else [])
@@ -209,7 +212,8 @@ def test_what_failed_together_does_not_come_back_together(bench: Bench) -> None:
     bench.send(message(id="a"))
     bench.jitter = 1.0
     bench.send(message(id="b"))
-    assert [put.delay.total_seconds() for put in bench.outbox.puts] == [12, 18]
+    early = BROUGHT_BACK_EARLY.total_seconds()
+    assert [put.delay.total_seconds() + early for put in bench.outbox.puts] == [12, 18]
 
 
 def test_a_refusal_for_good_is_not_tried_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

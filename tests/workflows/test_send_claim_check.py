@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.core import intake
 from shared.core.delivery import State
+from shared.core.timing import BROUGHT_BACK_EARLY
 from tests.twins import MemoryPayloads
 from tests.workflows.conftest import Bench, mail, message, refused
 from tests.workflows.test_send import BUSY
@@ -173,6 +175,6 @@ def test_a_blob_that_is_missed_too_early_is_looked_for_when_the_message_is_due(b
     bench.send(CHECK)
     blob = bench.payloads.blobs.pop(PATH)
     assert bench.send(bench.outbox.puts[-1].text.encode(), queue_id="queue-id-2") is None
-    assert [put.delay.total_seconds() for put in bench.outbox.puts] == [15, 15]
+    assert [put.delay + BROUGHT_BACK_EARLY for put in bench.outbox.puts] == [timedelta(seconds=15)] * 2
     bench.payloads.blobs[PATH] = blob
     assert bench.send_what_waits(queue_id="queue-id-3") is State.ACCEPTED

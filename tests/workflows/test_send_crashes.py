@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.core.delivery import CLAIM_LEASE, State
+from shared.core.claims import CLAIM_LEASE
+from shared.core.delivery import State
 from tests.twins import Crash, ScriptedMailer, ScriptedTokens
 from tests.workflows.conftest import Bench, lines, message
 from tests.workflows.test_send import BUSY

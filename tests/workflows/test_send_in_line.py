@@ -11,6 +11,7 @@ import pytest
 from shared.core.delivery import State
 from shared.core.holds import Pause, Proof, new_hold
 from shared.core.sender import Limits
+from shared.core.timing import BROUGHT_BACK_EARLY
 from shared.core.waiting import line_of
 from shared.errors import StorageError
 from tests.twins import NOON, Crash
@@ -249,7 +250,7 @@ def test_a_duplicate_of_one_that_waits_for_a_time_is_put_back_for_it(bench: Benc
     bench.pacer.forget("noreply")
     assert bench.run_send(message(), queue_id="queue-id-2").state is None
     assert bench.line == []
-    assert [put.delay.total_seconds() for put in bench.outbox.puts] == [15, 15]
+    assert [put.delay + BROUGHT_BACK_EARLY for put in bench.outbox.puts] == [timedelta(seconds=15)] * 2
 
 
 def test_one_whose_time_has_come_stands_in_line_behind_others(bench: Bench) -> None:

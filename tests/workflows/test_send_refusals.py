@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.core.delivery import State
+from shared.core.timing import BROUGHT_BACK_EARLY
 from tests.twins import NOON, Crash
 from tests.workflows.conftest import SENDERS, Bench, lines, message
 from tests.workflows.test_send import BUSY
@@ -192,7 +193,7 @@ def test_a_message_that_comes_too_early_is_put_back_for_the_rest(bench: Bench) -
     bench.send(message())
     bench.clock.advance(timedelta(seconds=4))
     assert bench.send(bench.outbox.puts[-1].text.encode(), queue_id="queue-id-2") is None
-    assert bench.outbox.puts[-1].delay == timedelta(seconds=11)
+    assert bench.outbox.puts[-1].delay == timedelta(seconds=11) - BROUGHT_BACK_EARLY
     assert bench.ledger.only().state is State.DEFERRED
     assert bench.send_what_waits(queue_id="queue-id-3") is State.ACCEPTED
 
@@ -209,7 +210,7 @@ def test_the_original_that_comes_again_while_it_waits_is_put_back_too(bench: Ben
     bench.mailer.script = [BUSY]
     bench.send(message())
     assert bench.send(message(), times=2) is None
-    assert [put.delay.total_seconds() for put in bench.outbox.puts] == [15, 15]
+    assert [put.delay + BROUGHT_BACK_EARLY for put in bench.outbox.puts] == [timedelta(seconds=15)] * 2
 
 
 @pytest.mark.parametrize("body", [b'{"action": "send", "id": "unheard-of"}'])

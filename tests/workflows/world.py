@@ -32,6 +32,8 @@ LOCK = timedelta(minutes=10)
 HIDDEN_AFTER_FAILURE = timedelta(seconds=30)
 MOST_DELIVERIES = 10
 MINUTE = timedelta(minutes=1)
+# Deliveries at one moment; whatever makes more of them goes round in a circle.
+MOST_AT_ONCE = 300
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Server(ScriptedMailer):
         self.before: Callable[[str], object] = lambda _: None
         self.after: Callable[[str], object] = lambda _: None
         self.accepted: list[int] = []
+        self.accepted_at: list[datetime] = []
 
     def submit(
         self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
@@ -86,6 +89,7 @@ class Server(ScriptedMailer):
         answer = super().submit(sender, token, envelope, mime, smtputf8=smtputf8)
         if answer.accepted:
             self.accepted.append(len(self.submitted) - 1)
+            self.accepted_at.append(self._clock())
         self.after("submit")
         return answer
 
@@ -102,6 +106,9 @@ class World:
 
     script: tuple[Submission, ...] = ()
     sender: Sender = UNHURRIED
+    # What people and apps ask over HTTP, by its time; what they were answered, or None where nobody answered.
+    asked: list[tuple[datetime, Callable[[Bench], object]]] = field(default_factory=list)
+    answers: list[object] = field(default_factory=list)
     at: Callable[[int, str], object] = lambda _number, _name: None
     points: list[str] = field(default_factory=list)
     started: int = 0
@@ -116,13 +123,14 @@ class World:
         self.start()
         for twin in (
             *(self.instance.ledger, self.instance.states, self.instance.room),
-            *(self.instance.events, self.outbox, self.server),
+            *(self.instance.schedules, self.instance.events, self.outbox, self.server),
         ):
             name = type(twin).__name__.removeprefix("Memory").removeprefix("Live").lower()
             for moment in ("before", "after"):
                 if hasattr(twin, moment):
                     setattr(twin, moment, self._point(moment, name))
         self._next_release = NOON + MINUTE
+        self._at_once, self._delivered_at = 0, NOON
 
     def start(self) -> None:
         """Let a new process take the place of the one there was."""
@@ -137,22 +145,55 @@ class World:
             Queued(body.decode(), self.clock() + timedelta(seconds=after), f"app-id-{number}")
         )
 
+    def ask(self, what: Callable[[Bench], object], *, after: float = 0) -> None:
+        """Ask something over HTTP ``after`` so many seconds; the answer, if there is one, is kept."""
+        self.asked.append((self.clock() + timedelta(seconds=after), what))
+
+    def pass_by(self, minutes: int) -> None:
+        """Let time pass in an outage: nothing happens in it."""
+        self.clock.advance(timedelta(minutes=minutes))
+
     def run(self, minutes: int) -> None:
         """Let time pass, and everything happen in it that is due."""
         end = self.clock() + timedelta(minutes=minutes)
         while True:
             first = min(self.outbox.queue, key=lambda each: each.visible_at, default=None)
-            at = min(self._next_release, first.visible_at) if first else self._next_release
+            asked = min(self.asked, key=lambda each: each[0], default=None)
+            at = min(
+                self._next_release,
+                first.visible_at if first else self._next_release,
+                asked[0] if asked else self._next_release,
+            )
             if max(at, self.clock()) > end:
                 return
             self.clock.now = max(at, self.clock())
-            if first and first.visible_at <= self._next_release:
+            if asked and asked[0] <= at:
+                self._answer(asked)
+            elif first and first.visible_at <= at:
                 self._deliver(first)
             else:
                 self._next_release = self.clock() + MINUTE
-                self._happen(self.instance.release)
+                self._happen(self._release)
+
+    def _answer(self, asked: tuple[datetime, Callable[[Bench], object]]) -> None:
+        self.asked.remove(asked)
+        number = len(self.answers)
+        self.answers.append(None)
+
+        def ask() -> None:
+            self.answers[number] = asked[1](self.instance)
+
+        self._happen(ask)
+
+    def _release(self) -> None:
+        """Do what the timer does."""
+        self.instance.fire()
+        self.instance.release()
 
     def _deliver(self, queued: Queued) -> None:
+        self._at_once = self._at_once + 1 if self.clock() == self._delivered_at else 0
+        self._delivered_at = self.clock()
+        assert self._at_once < MOST_AT_ONCE, f"{queued.text} goes round in a circle"
         queued.times += 1
         if queued.times > MOST_DELIVERIES:
             self.outbox.queue.remove(queued)
@@ -198,6 +239,14 @@ class World:
     def accepted(self) -> Counter[str]:
         """How often the server accepted each message, by its subject."""
         return Counter(mail(self.instance, number)["Subject"] for number in self.server.accepted)
+
+    def accepted_after(self, subject: str) -> list[float]:
+        """Return how many seconds after the beginning the server accepted each copy of a mail."""
+        return [
+            (at - NOON).total_seconds()
+            for at, number in zip(self.server.accepted_at, self.server.accepted, strict=True)
+            if mail(self.instance, number)["Subject"] == subject
+        ]
 
     def states(self) -> dict[str, str]:
         """Return the state of each message that the ledger has."""
