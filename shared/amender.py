@@ -14,13 +14,12 @@ from shared.core import delivery, outcomes
 from shared.core.delivery import State
 from shared.core.outcomes import TooLate
 from shared.log_words import Word
-from shared.scribe import Scribe
+from shared.scribe import Scribe, nowhere
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.core.delivery import Entry
-    from shared.core.waiting import InLine
     from shared.scribe import ScribeTools
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class Amender:
                 if not announce:
                     return None
                 fresh = outcomes.announced(message_id, now=now, send_at=send_at)
-                if self._scribe.first(fresh, _nowhere):
+                if self._scribe.first(fresh, nowhere):
                     return fresh
                 continue
             if send_at is None:
@@ -66,10 +65,6 @@ class Amender:
                     extra={"event": Word.AMENDMENT_REFUSED, "message_id": message_id},
                 )
                 return amended
-            if self._scribe.amended(amended, _nowhere):
+            if self._scribe.amended(amended, nowhere):
                 return amended
             # Somebody was faster: what they made of it decides.
-
-
-def _nowhere(entry: Entry) -> InLine:
-    raise AssertionError(f"message {entry.id} waits for no line")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
     from shared.core.waiting import Due, InLine
     from shared.courier import Carried
-    from shared.desk import NotNow, Seat, Service
+    from shared.desk import NotNow, Seat
 
 
 class Ledger(Protocol):
@@ -101,14 +101,6 @@ class Pacer(Protocol):
 
     def leave(self, seat: Seat, *, used: bool, recipients: int | None = None) -> None:
         """Give the seat up."""
-        ...
-
-    def begin_serving(self, sender: Sender, *, called: bool = False) -> Service:
-        """Note that mail waits in the sender's line, and decide who serves it."""
-        ...
-
-    def end_serving(self, sender: Sender) -> None:
-        """Serve no longer."""
         ...
 
     def known(self, sender: Sender) -> SenderState | None:

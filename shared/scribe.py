@@ -100,17 +100,14 @@ class Scribe:
 
     def first(self, entry: Entry, stand: Callable[[Entry], InLine]) -> bool:
         """Write the entry of a message that has to wait at once; False when its id is taken."""
-        written = self._ledger.add(entry)
-        if written is None:
-            return False
-        if not written.state.is_settled:
-            self.park(written, stand)
-        self._tell(written)
-        return True
+        return self._found_a_place(self._ledger.add(entry), stand)
 
     def amended(self, entry: Entry, stand: Callable[[Entry], InLine]) -> bool:
         """Write what an app or a person made of a message; False when somebody else was faster."""
-        written = self._ledger.update(entry)
+        return self._found_a_place(self._ledger.update(entry), stand)
+
+    def _found_a_place(self, written: Entry | None, stand: Callable[[Entry], InLine]) -> bool:
+        """Put what was written where it waits, and tell of it; False when it was not written."""
         if written is None:
             return False
         if not written.state.is_settled:
@@ -233,3 +230,8 @@ class Scribe:
             f": {said}" if said else "",
             extra={"event": word, "message_id": entry.id, "sender": entry.sender, "state": entry.state.value},
         )
+
+
+def nowhere(entry: Entry) -> InLine:
+    """Stand in no line: for what is settled, or waits for a time."""
+    raise AssertionError(f"message {entry.id} waits for no line")

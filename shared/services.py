@@ -319,7 +319,7 @@ class Services:
             lambda: Courier(
                 composer=self._composer(),
                 tokens=self.keeper(),
-                mailer=_PooledMailer(self._pool()),
+                mailer=PooledMailer(self._pool()),
                 holds=self.holds(),
                 services=settings.services,
                 consent_url=settings.consent_url,
@@ -475,7 +475,7 @@ class Services:
             return cast("T", self._made[name])
 
 
-class _PooledMailer:
+class PooledMailer:
     """The pool of sessions, as sending sees it."""
 
     def __init__(self, pool: SmtpPool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from benchmarks.fault_matrix.parts import NoPayloads, PooledMailer
+from benchmarks.fault_matrix.parts import NoPayloads
 from shared.amender import Amender
 from shared.core import events
 from shared.core.oauth import Service
@@ -18,6 +18,7 @@ from shared.line import Lines
 from shared.pacer import Pacer
 from shared.register import Register
 from shared.scribe import ScribeTools
+from shared.services import PooledMailer
 from shared.workflows.release import ReleaseTools
 from shared.workflows.send import SendTools
 from shared.workflows.serve_line import ServeTools

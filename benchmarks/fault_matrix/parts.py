@@ -10,16 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from benchmarks.fault_matrix.mail_servers import MAILBOX
-from shared.adapters.smtp_pool import Route, SmtpPool
 from shared.core.oauth import AccessToken
-from shared.core.xoauth2 import Credentials, initial_response
+from shared.core.xoauth2 import initial_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from benchmarks.fault_matrix.mail_servers import MailServers
     from shared.core.sender import Sender
-    from shared.core.smtp import Envelope, Octets, Submission
 
 _TOKEN_LIFE = timedelta(minutes=60)
 
@@ -105,29 +103,6 @@ class SignedTokens:
     def as_sent(self) -> tuple[str, ...]:
         """Each of them as AUTH carries it."""
         return tuple(initial_response(MAILBOX, value) for value in self.values)
-
-
-class PooledMailer:
-    """The pool of sessions, as sending sees it."""
-
-    def __init__(self, pool: SmtpPool) -> None:
-        self._pool = pool
-
-    def submit(
-        self, sender: Sender, token: AccessToken, envelope: Envelope, mime: Octets, *, smtputf8: bool
-    ) -> Submission:
-        """Hand one message over on a session of this sender."""
-        return self._pool.submit(
-            _route(sender), Credentials(token.user, token.value), envelope, mime, smtputf8=smtputf8
-        )
-
-    def knock(self, sender: Sender, token: AccessToken) -> Submission | None:
-        """Sign in and hand nothing over; returns how that failed, None where it did not."""
-        return self._pool.knock(_route(sender), Credentials(token.user, token.value))
-
-
-def _route(sender: Sender) -> Route:
-    return Route(sender.smtp.host, sender.smtp.port, sender.name, sender.limits.connections)
 
 
 class NoPayloads:

@@ -266,6 +266,11 @@ class Message:
         """Everyone it goes to, each mailbox once, in the order to, cc, bcc."""
         return unique((*self.fields.to, *self.fields.cc, *self.fields.bcc))
 
+    @property
+    def recipient_count(self) -> int:
+        """How many it has at least: a raw message may name them in its header alone."""
+        return max(1, len(self.recipients))
+
 
 def unique(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     """Return the addresses, each mailbox once, where it came first."""

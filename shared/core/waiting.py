@@ -15,7 +15,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.core.delivery import Entry
+    from shared.core.message import Message
 
 # A partition of Azure Tables takes 2,000 writes a second; eight of them take more than a queue delivers.
 DUE_SHARDS: Final = 8
@@ -81,6 +84,12 @@ def in_line(entry: Entry, *, rank: Rank, recipients: int, address: str = "") -> 
     age = _microseconds(entry.created_at)
     key = f"{rank:d}-{age:018d}-{entry.changes:06d}-{entry.id}"
     return InLine(line_of(entry.sender, address), key, entry.id, recipients)
+
+
+def standing(message: Message, *, address: str = "") -> Callable[[Entry], InLine]:
+    """Return what says where a message stands: in its sender's line, or aside with its From address."""
+    rank, recipients = Rank.of(message.fields.priority), message.recipient_count
+    return lambda entry: in_line(entry, rank=rank, recipients=recipients, address=address)
 
 
 def due(entry: Entry, at: datetime) -> Due:

@@ -22,10 +22,10 @@ from shared.core import claims, holds, intake, outcomes, sender, timing
 from shared.core.claims import Adopt, Doubt, Expire, Ignore, LookAgain, OtherContent, Take
 from shared.core.delivery import Entry, State
 from shared.core.intake import Amendment, Call, ClaimCheck, Waiting
-from shared.core.waiting import Rank, in_line
+from shared.core.waiting import standing
 from shared.desk import Seat
 from shared.errors import MessageError
-from shared.scribe import Scribe
+from shared.scribe import Scribe, nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,15 +164,9 @@ class _Sending:
 
     def _keep_waiting(self, entry: Entry, error: MessageError) -> _Ended:
         """Its sender was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
-        self._wait_out(entry)
-        decision = claims.claim(
-            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
-        )
-        if isinstance(decision, LookAgain):
-            self._scribe.park(entry, _nowhere)
-        if not isinstance(decision, Take):
-            # An instance that still has the sender is at it.
-            return _Ended(self._scribe.ignore(entry.id, "it is in other hands, or not due"))
+        taken = self._take_what_waits(entry)
+        if isinstance(taken, _Ended):
+            return taken
         waits = outcomes.waiting(
             entry,
             reason="; ".join(error.problems),
@@ -180,28 +174,35 @@ class _Sending:
             jitter=self._tools.jitter(),
             body=self._body,
         )
-        return _Ended(self._scribe.settle(waits, _nowhere))
+        return _Ended(self._scribe.settle(waits, nowhere))
 
     def _end_waiting(self, entry: Entry, error: MessageError) -> _Ended:
         """What it waits to send is gone or another: its own record says so."""
-        self._wait_out(entry)
-        decision = claims.claim(
-            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
-        )
-        if isinstance(decision, LookAgain):
-            self._scribe.park(entry, _nowhere)
-        if not isinstance(decision, Take):
-            return _Ended(self._scribe.ignore(entry.id, "it is in other hands, or not due"))
-        claimed = self._tools.ledger.update(decision.entry)
+        taken = self._take_what_waits(entry)
+        if isinstance(taken, _Ended):
+            return taken
+        claimed = self._tools.ledger.update(taken.entry)
         if claimed is None:
             return _Ended(self._scribe.ignore(entry.id, "another delivery of it was faster"))
         reason = "\n".join(error.problems)
         refused = outcomes.refuse(claimed, reason=reason, now=self._tools.clock())
-        return _Ended(self._scribe.settle(refused, _nowhere))
+        return _Ended(self._scribe.settle(refused, nowhere))
 
-    def _wait_out(self, entry: Entry) -> None:
-        """Wait here for the rest of the time of one that was brought back a little early."""
-        left = entry.due_at - self._tools.clock() if entry.due_at else timedelta()
+    def _take_what_waits(self, entry: Entry) -> Take | _Ended:
+        """Claim one that cannot be sent as it is; where another has it, or it is not due, that is the end."""
+        self._wait_out(entry.due_at)
+        decision = claims.claim(
+            entry, delivery=self._came, content_hash=entry.content_hash, now=self._tools.clock()
+        )
+        if isinstance(decision, Take):
+            return decision
+        if isinstance(decision, LookAgain):
+            self._scribe.park(entry, nowhere)
+        return _Ended(self._scribe.ignore(entry.id, "it is in other hands, or not due"))
+
+    def _wait_out(self, at: datetime | None) -> None:
+        """Wait here for a time that is at hand: what waits is brought back a little early."""
+        left = at - self._tools.clock() if at else timedelta()
         if timedelta() < left <= timing.AT_HAND:
             self._tools.scribe.pause(left.total_seconds())
 
@@ -228,7 +229,7 @@ class _Sending:
             raise ended
         admitted = self._tools.pacer.admit(
             chosen,
-            recipients=_recipients(message),
+            recipients=message.recipient_count,
             address=chosen.from_for(message).key,
             urgent=message.fields.priority == "high",
         )
@@ -253,22 +254,21 @@ class _Sending:
             goes_at = max(now, fields.expires_at)
         if goes_at - now > timing.AT_HAND:
             return self._schedule(message, chosen, goes_at)
-        if goes_at > now:
-            self._tools.scribe.pause((goes_at - now).total_seconds())
+        self._wait_out(goes_at)
         return None
 
     def _schedule(self, message: Message, chosen: Sender, goes_at: datetime) -> _Ended:
         known = self._waited
         if known is None:
             fresh = self._waits(message, chosen, State.SCHEDULED, due_at=goes_at)
-            if self._scribe.first(fresh, _nowhere):
+            if self._scribe.first(fresh, nowhere):
                 return _Ended(fresh.state)
             known = self._tools.ledger.find(message.id)
         while known is not None:
             now = self._tools.clock()
             decision = self._decide(known, message, now)
             if isinstance(decision, Doubt | Expire):
-                return _Ended(self._scribe.settle(decision.entry, _nowhere))
+                return _Ended(self._scribe.settle(decision.entry, nowhere))
             if isinstance(decision, Adopt):
                 fresh = self._waits(message, chosen, State.SCHEDULED, due_at=goes_at)
                 waits = outcomes.adopted(known, fresh, now=now)
@@ -279,7 +279,7 @@ class _Sending:
                 waits = outcomes.scheduled(known, due_at=goes_at, now=now, body=self._body)
             else:
                 return self._leave(decision, message, known)
-            if self._scribe.amended(waits, _nowhere):
+            if self._scribe.amended(waits, nowhere):
                 return _Ended(waits.state)
             known = self._tools.ledger.find(message.id)
         return _Ended(self._scribe.ignore(message.id, "its entry was removed"))
@@ -312,9 +312,7 @@ class _Sending:
     def _stand_in_line(self, message: Message, chosen: Sender, why: NotNow) -> _Ended:
         held = why.hold is not None
         known = self._waited
-        expires_at = message.fields.expires_at
-        if expires_at and timedelta() < expires_at - self._tools.clock() <= timing.AT_HAND:
-            self._tools.scribe.pause((expires_at - self._tools.clock()).total_seconds())
+        self._wait_out(message.fields.expires_at)
         while True:
             now = self._tools.clock()
             if known is None:
@@ -327,7 +325,7 @@ class _Sending:
                 continue
             decision = self._decide(known, message, now)
             if isinstance(decision, Doubt | Expire):
-                return _Ended(self._scribe.settle(decision.entry, _nowhere))
+                return _Ended(self._scribe.settle(decision.entry, nowhere))
             if isinstance(decision, Adopt):
                 self._waited = None
                 return self._schedule(message, chosen, known.due_at or now)
@@ -359,12 +357,7 @@ class _Sending:
         """Return what says where in its sender's line, or aside with its From address, the message stands."""
         address = chosen.from_for(message).key
         aside = held and self._tools.holds.stands_aside(chosen, address)
-        return lambda entry: in_line(
-            entry,
-            rank=Rank.of(message.fields.priority),
-            recipients=_recipients(message),
-            address=address if aside else "",
-        )
+        return standing(message, address=address if aside else "")
 
     # 3. Claim, 4. carry, 5. record.
 
@@ -406,7 +399,7 @@ class _Sending:
         )
         if claims.is_expired(fresh, now) and self._waited is None:
             gone = claims.expired(self._waits(message, chosen, State.QUEUED), now=now)
-            if self._scribe.first(replace(gone, changes=1), _nowhere):
+            if self._scribe.first(replace(gone, changes=1), nowhere):
                 raise _Ended(gone.state)
         known = self._waited
         while True:
@@ -422,7 +415,7 @@ class _Sending:
                 known = None  # somebody else was faster: look at what they made of it
                 continue
             if isinstance(decision, Doubt | Expire):
-                raise _Ended(self._scribe.settle(decision.entry, _nowhere))
+                raise _Ended(self._scribe.settle(decision.entry, nowhere))
             if isinstance(decision, Adopt):
                 raise self._schedule(message, chosen, known.due_at or now)
             raise self._leave(decision, message, known)
@@ -444,17 +437,8 @@ class _Sending:
             # The first message keeps the id; this one is recorded under its queue message's.
             return self._reject(error, self._came.queue_id, message.content_hash, message.fields.sender or "")
         if isinstance(decision, LookAgain):
-            self._scribe.park(known, _nowhere)
+            self._scribe.park(known, nowhere)
         return _Ended(self._scribe.leave(known, decision.reason))
 
     def _mail_id(self, message: Message, chosen: Sender) -> str:
         return message.fields.message_id or self._tools.mail_id(chosen.from_for(message).domain)
-
-
-def _recipients(message: Message) -> int:
-    # A raw message may name its recipients in its header alone; it has one at least.
-    return max(1, len(message.recipients))
-
-
-def _nowhere(entry: Entry) -> InLine:
-    raise AssertionError(f"message {entry.id} waits for no line")

@@ -21,7 +21,7 @@ from shared.core import claims, holds, intake, outcomes, timing
 from shared.core.claims import Doubt, Expire, LookAgain, Take
 from shared.core.delivery import Delivery, Entry, State
 from shared.core.intake import Amendment, Call, ClaimCheck, Waiting, call_body
-from shared.core.waiting import InLine, Rank, in_line
+from shared.core.waiting import InLine, standing
 from shared.desk import NotNow, Seat, Service
 from shared.errors import MessageError, StorageError
 from shared.scribe import Scribe
@@ -354,12 +354,7 @@ class _Serving:
     def _stand(self, entry: Entry, message: Message, address: str) -> Callable[[Entry], InLine]:
         """Return what says where in the line, or aside with its From address, a message stands."""
         aside = entry.state is State.HELD and self._tools.holds.stands_aside(self._sender, address)
-        return lambda each: in_line(
-            each,
-            rank=Rank.of(message.fields.priority),
-            recipients=max(1, len(message.recipients)),
-            address=address if aside else "",
-        )
+        return standing(message, address=address if aside else "")
 
     def _keep_waiting(self, entry: Entry, place: InLine, error: MessageError) -> bool:
         """Its From address was taken out of mail.toml after it was accepted: nothing of it is thrown away."""
