@@ -29,7 +29,7 @@ _RUNS_OUT: Final = DROP_BEFORE + timedelta(seconds=3)
 _REST_WHEN_CROWDED: Final = timedelta(seconds=2)
 # How long a sent message may stay untold where the server counted it late; it matters after a minute.
 _TELL_WITHIN: Final = timedelta(seconds=20)
-_CLOSE_AT_A_TIME: Final = 8  # senders whose connections are closed at the same time
+_AT_A_TIME: Final = 8  # senders that are looked after side by side
 _TEND_EVERY_SECONDS: Final = 1.0
 
 
@@ -49,16 +49,29 @@ class Tender(Office):
     def tend(self) -> bool:
         """Renew leases that are in use and give up what is not; returns whether anything is held still."""
         desks = sorted(self._desks.values(), key=lambda each: each[1].places_until)
-        resting = []
-        for sender, desk in desks:
-            with desk.changed:
-                if not desk.asking and self._renewed_or_rests(sender, desk):
-                    resting.append((sender, desk))
-        # Closing takes a while where the server is slow to say goodbye, and other leases run out meanwhile.
-        with ThreadPoolExecutor(_CLOSE_AT_A_TIME) as at_a_time:
-            for done in [at_a_time.submit(self._let_go, sender, desk) for sender, desk in resting]:
+        held = [(sender, desk) for sender, desk in desks if desk.places or desk.spent or desk.late]
+        # Side by side: one server that is slow to say goodbye, or one answer of storage that does not come,
+        # must not let the leases of other senders run out.
+        with ThreadPoolExecutor(_AT_A_TIME) as at_a_time:
+            for done in [at_a_time.submit(self._look_after, sender, desk) for sender, desk in held]:
                 done.result()
         return any(desk.places or desk.spent or desk.late for _, desk in list(self._desks.values()))
+
+    def close_what_runs_out(self) -> None:
+        """
+        Close resting connections whose lease ends soon, whatever storage does: they are another's then.
+
+        It waits for no answer of storage and for no desk's lock, which is held while one is awaited.
+        """
+        now = self._clock()
+        ending = [
+            (sender.name, desk.busy)
+            for sender, desk in list(self._desks.values())
+            if desk.places and desk.places_until - now < _RUNS_OUT
+        ]
+        with ThreadPoolExecutor(_AT_A_TIME) as at_a_time:
+            for done in [at_a_time.submit(self.trim, name, busy) for name, busy in ending]:
+                done.result()
 
     def close(self) -> None:
         """Give back every connection of this process, which is about to end."""
@@ -98,19 +111,23 @@ class Tender(Office):
         runs_out = not desk.busy and desk.places > 0 and left < _RUNS_OUT
         return rests_among_others or runs_out or told_late
 
-    def _let_go(self, sender: Sender, desk: Desk) -> None:
+    def _look_after(self, sender: Sender, desk: Desk) -> None:
         with desk.changed:
-            if not desk.asking:
+            if not desk.asking and self._renewed_or_rests(sender, desk):
                 self._give_back(sender, desk, keep=desk.needed)
 
     def _give_back(self, sender: Sender, desk: Desk, *, keep: int) -> None:
         """Close what rests, then say so; a lease that is nearly over ends by itself."""
         desk.places, desk.spare_since = keep, None
+        # Nobody asks meanwhile: what was granted in between would be given back with its connection open.
+        desk.asking = True
         desk.changed.release()
         try:
             self.trim(sender.name, keep)
         finally:
             desk.changed.acquire()
+            desk.asking = False
+            desk.changed.notify_all()
         ends_by_itself = desk.places_until - self._clock() < _RUNS_OUT and not desk.busy
         if ends_by_itself and not desk.spent and not desk.late:
             desk.places = 0
@@ -120,8 +137,15 @@ class Tender(Office):
     def _holds_something(self) -> None:
         with self._lock:
             if self.by_itself and self._tender is None:
-                self._tender = threading.Thread(target=self._keep_tending, name="pacer", daemon=True)
+                self._tender = threading.Thread(target=self._keep_tending, name="tender", daemon=True)
                 self._tender.start()
+                threading.Thread(
+                    target=self._keep_closing, args=[self._tender], name="tender-closing", daemon=True
+                ).start()
+
+    def _keep_closing(self, tender: threading.Thread) -> None:
+        while tender.is_alive() and not self.stopping.wait(_TEND_EVERY_SECONDS):
+            self.close_what_runs_out()
 
     def _keep_tending(self) -> None:
         while not self.stopping.wait(_TEND_EVERY_SECONDS):

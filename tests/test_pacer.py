@@ -441,6 +441,44 @@ def test_a_full_day_pauses_the_sender_until_it_is_not(house: House) -> None:
     assert isinstance(admit(pacer), Seat)
 
 
+def test_nobody_gets_a_seat_whose_connection_is_given_back_meanwhile(house: House) -> None:
+    pacer = house.pacer()
+    pacer.leave(seat(pacer), used=True)
+    events: list[str] = []
+
+    def comes() -> None:
+        given = seat(pacer)
+        events.append("seat")
+        pacer.leave(given, used=True)
+
+    came = threading.Thread(target=comes)
+
+    def while_it_closes(_holder: str, _keep: int) -> None:
+        came.start()
+        came.join(0.3)  # long enough for a seat, were there one
+        events.append("closed")
+
+    house.on_trim = while_it_closes
+    house.clock.advance(PLACE_LEASE - 9 * SECOND)
+    pacer.tend()
+    came.join(10)
+    assert events == ["closed", "seat"]
+    assert house.places("a") == 1
+
+
+def test_a_connection_whose_lease_ends_is_closed_whatever_holds_the_desk_up(house: House) -> None:
+    pacer = house.pacer()
+    pacer.leave(seat(pacer), used=True)
+    house.clock.advance(PLACE_LEASE - 9 * SECOND)
+    _, desk = pacer._desks["noreply"]
+    closing = threading.Thread(target=pacer.close_what_runs_out)
+    with desk.changed:
+        closing.start()
+        closing.join(10)
+    assert not closing.is_alive()
+    assert house.trimmed == [("a", 0)]
+
+
 # The line: whatever the order of events, nobody is left in a line that nobody will look at.
 
 
