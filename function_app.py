@@ -100,6 +100,18 @@ def oauth_redirect(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(consent_routes.finish(services.consent_tools(), services.settings, req.params, cookies))
 
 
+# Anonymous too: a browser has no key. It must bring the cookie of a sign-in that it has completed.
+@app.route("oauth/connected", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def oauth_connected(req: func.HttpRequest) -> func.HttpResponse:
+    """Do what a button of the page *Connected* asks: a test mail, or disconnect."""
+    from shared.web import consent_routes
+
+    if not _ready():
+        return _unavailable()
+    cookies = req.headers.get("Cookie", "")
+    return _answer(consent_routes.act(services.connected_tools(), services.settings, req.get_body(), cookies))
+
+
 @app.route("messages", methods=["POST"])
 def message_post(req: func.HttpRequest) -> func.HttpResponse:
     """Take a message in, as the outbox does."""
@@ -213,6 +225,26 @@ def sender_resume(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(sender_routes.resume(services.senders_tools(), name, body)) if _ready() else _unavailable()
 
 
+@app.route("senders/{sender}/test", methods=["POST"])
+def sender_test(req: func.HttpRequest) -> func.HttpResponse:
+    """Send a test mail through a sender."""
+    from shared.web import sender_routes
+
+    if not _ready():
+        return _unavailable()
+    name, base = req.route_params["sender"], f"{services.settings.public_url}/api/messages"
+    return _answer(sender_routes.send_test(services.senders_tools(), name, req.get_body(), base=base))
+
+
+@app.route("senders/{sender}/grant", methods=["DELETE"])
+def sender_grant(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a sender's grant away."""
+    from shared.web import sender_routes
+
+    name = req.route_params["sender"]
+    return _answer(sender_routes.disconnect(services.senders_tools(), name)) if _ready() else _unavailable()
+
+
 @app.route("schemas/message.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def message_schema(req: func.HttpRequest) -> func.HttpResponse:
     """Give the JSON Schema of a message, for editors and validators."""
@@ -247,7 +279,7 @@ def _answer(response: Response) -> func.HttpResponse:
         response.body,
         status_code=response.status,
         headers=dict(response.headers),
-        mimetype=response.content_type,
+        mimetype=response.content_type.partition(";")[0],  # the SDK adds the charset
     )
 
 

@@ -3,7 +3,9 @@ Storage transactions per message, from Azurite's own log: ``python3 -m local ben
 
 Each line of that log is one request, and one request is one transaction on Azure's bill. Ours are held
 against the limit of 5 for a message that is sent at once. The host's own (it polls the queue, takes a
-message, removes it) are counted beside them: they are the same for whatever function a queue triggers.
+message, removes it) are counted beside them: they are the same for whatever function a queue triggers. A
+message with a time may cost 8; of these ten times as many are sent, for what `release` asks in the meantime
+(whether anything is due) is counted with them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _LIMIT = 5  # of ours, for a message sent at once
+_LIMIT_SCHEDULED = 8  # of ours, for one with a time
+# Past what is put on the outbox at once, so that it waits in the waiting room and `release` lets it go.
+_AHEAD_SECONDS = 150
+_MANY = 10  # times as many
 _SECONDS = 90  # a deferred message waits about 15
 _LOOK_EVERY_SECONDS = 0.1
 _LAST_LINE_SECONDS = 0.5  # what is still under way when the last message was removed from the queue
@@ -50,7 +57,8 @@ class _Case:
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     attempts: int = 1
     told: bool = False
-    bounded: bool = True
+    limit: int | None = _LIMIT
+    ahead_seconds: int = 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -85,13 +93,15 @@ def _run(stack: Stack, log: Path, count: int) -> int:
             _tell_everything(stack)
             told = True
         _upload(facts, "mail-payloads", case.blobs)
-        _send(facts, log, case, "warm", 1)
-        counts = _send(facts, log, case, "counted", count)
-        ours = sum(counts[name] for name in OURS) / count
-        columns = "".join(f"{counts[name] / count:>8.1f}" for name in OURS)
-        limit = str(_LIMIT) if case.bounded else "-"
-        print(f"{case.name:<36}{columns}{ours:>8.1f}{limit:>8}{counts['host'] / count:>8.1f}", flush=True)
-        failed |= case.bounded and ours > _LIMIT
+        each = count * _MANY if case.ahead_seconds else count
+        if not case.ahead_seconds:  # whose kind is warm already
+            _send(facts, log, case, "warm", 1)
+        counts = _send(facts, log, case, "counted", each)
+        ours = sum(counts[name] for name in OURS) / each
+        columns = "".join(f"{counts[name] / each:>8.1f}" for name in OURS)
+        limit = "-" if case.limit is None else str(case.limit)
+        print(f"{case.name:<36}{columns}{ours:>8.1f}{limit:>8}{counts['host'] / each:>8.1f}", flush=True)
+        failed |= case.limit is not None and ours > case.limit
     return 1 if failed else 0
 
 
@@ -121,15 +131,22 @@ def _cases() -> list[_Case]:
             "template, warm",
             lambda name: {"id": name, "to": "ada@example.com", "template": "hello", "data": {"name": "Ada"}},
         ),
-        _Case("deferred once", plain, attempts=2, bounded=False),
+        _Case(
+            f"with a time, {_AHEAD_SECONDS} s ahead",
+            lambda name: {**plain(name), "send_at": _ahead()},
+            attempts=2,
+            limit=_LIMIT_SCHEDULED,
+            ahead_seconds=_AHEAD_SECONDS,
+        ),
+        _Case("deferred once", plain, attempts=2, limit=None),
         _Case("plain, every event told", plain, told=True),
-        _Case("deferred once, every event told", plain, attempts=2, told=True, bounded=False),
+        _Case("deferred once, every event told", plain, attempts=2, told=True, limit=None),
     ]
 
 
 def _send(facts: Mapping[str, Any], log: Path, case: _Case, run: str, count: int) -> Counter[str]:
     """Send some of a kind and count what it cost, from the first request to the removal of the last."""
-    if case.attempts > 1:
+    if case.attempts > 1 and not case.ahead_seconds:
         busy = {"at": "after_dot", "do": "reply", "reply": "451 4.7.0 Temporary server error", "times": count}
         _control(facts, {"next": [busy]})
     before = log.stat().st_size
@@ -137,13 +154,17 @@ def _send(facts: Mapping[str, Any], log: Path, case: _Case, run: str, count: int
         for number in range(count):
             name = re.sub(r"\W+", "-", f"{case.name} {run} {number}")
             queue.send_message(json.dumps(case.message(name)), time_to_live=APP_TTL_SECONDS)
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + _SECONDS + case.ahead_seconds
     while (counts := counted(log, before))["removed"] < count * case.attempts:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{case.name}: {counts['removed']} of {count * case.attempts} were done")
         time.sleep(_LOOK_EVERY_SECONDS)
     time.sleep(_LAST_LINE_SECONDS)
     return counted(log, before)
+
+
+def _ahead() -> str:
+    return (datetime.now(UTC) + timedelta(seconds=_AHEAD_SECONDS)).isoformat()
 
 
 def _tell_everything(stack: Stack) -> None:

@@ -27,6 +27,9 @@ class ConsentFailedError(Exception):
     """The flow did not end with a connected sender; the message says what the page said."""
 
 
+_END = "/api/oauth/redirect"
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """The last page: who is connected."""
@@ -62,13 +65,13 @@ def walk(
             page = browser.get(start_url, headers={"x-functions-key": key}, timeout=_TIMEOUT_SECONDS)
             for _ in range(_MOST_STEPS):
                 form = _form(page.text)
-                if form is None:
-                    break
+                if form is None or urlsplit(page.url).path == _END:
+                    break  # the buttons of the app's own page are no part of the way there
                 page = _submit(browser, page.url, form, account, said)
         except requests.RequestException as error:
             raise ConsentFailedError(f"the flow broke off: {type(error).__name__}") from error
     headline = _text_of(page.text, "h1")
-    if not page.ok or urlsplit(page.url).path != "/api/oauth/redirect":
+    if not page.ok or urlsplit(page.url).path != _END:
         raise ConsentFailedError(f"{headline or f'HTTP {page.status_code}'}: {_paragraphs(page.text)}")
     return Connected(headline, _text_of(page.text, "strong"))
 

@@ -236,6 +236,7 @@ def _facts(ports: Ports, folder: Path, azurite: Azurite, urls: Mapping[str, str]
         "KEY_VAULT_VERIFY_CHALLENGE": "false",
         "PUBLIC_URL": functions,
         "MAIL_CONFIG": str(mail_config),
+        "AZURE_CLIENT_ID": urls["identity_client_id"],
         "IDENTITY_ENDPOINT": urls["managed_identity"],
         "IDENTITY_HEADER": urls["identity_header"],
         "REQUESTS_CA_BUNDLE": ca_file,

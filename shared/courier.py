@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Protocol
 from shared.core import holds, outcomes, remedies, timing
 from shared.core.holds import Finding, Pause, Proof
 from shared.core.oauth import NO_GRANT
+from shared.core.remedies import ABOUT_THE_GRANT, CATALOGUE, Who
 from shared.core.reply import Verdict, judge
 from shared.core.smtp import Phase
 from shared.errors import GrantError, MessageError, PayloadError, TokenUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from shared.composer import Composed
     from shared.core.delivery import Entry
+    from shared.core.grant import AccessToken
     from shared.core.holds import Hold
     from shared.core.message import Message
-    from shared.core.oauth import AccessToken, Service
     from shared.core.sender import Sender
     from shared.core.smtp import Envelope, Octets, Submission
     from shared.ports import Tokens
@@ -91,7 +92,11 @@ class Carried:
 
 
 class Courier:
-    """Carries messages; ``jitter`` gives a number from 0 to 1."""
+    """
+    Carries messages.
+
+    ``explain`` gives the catalogue's sentence for a remedy and a sender, ``jitter`` a number from 0 to 1.
+    """
 
     def __init__(
         self,
@@ -100,8 +105,7 @@ class Courier:
         tokens: Tokens,
         mailer: Mailer,
         holds: SenderHolds,
-        services: Mapping[str, Service],
-        consent_url: Callable[[str], str],
+        explain: Callable[[str, Sender], str],
         clock: Callable[[], datetime],
         jitter: Callable[[], float],
     ) -> None:
@@ -109,8 +113,7 @@ class Courier:
         self._tokens = tokens
         self._mailer = mailer
         self._holds = holds
-        self._services = services
-        self._consent_url = consent_url
+        self._explain = explain
         self._clock = clock
         self._jitter = jitter
 
@@ -132,12 +135,14 @@ class Courier:
             return Carried(waits)
         return self._after(submission, message, sender, entry, body)
 
-    def probe(self, sender: Sender) -> str:
+    def probe(self, sender: Sender, *, new_token: bool = False) -> str:
         """
         Find out whether a sender could send, without sending anything; returns what is wrong, "" if nothing.
+
+        Where the hold is about the grant, the old token proves nothing: ``new_token`` asks for another.
         """
         try:
-            token = self._tokens.token(sender)
+            token = self._tokens.new_token(sender) if new_token else self._tokens.token(sender)
             failed = self._mailer.knock(sender, token)
             if failed and judge(failed).verdict is Verdict.REAUTHENTICATE:
                 token = self._tokens.token_after_refusal(sender, token)
@@ -159,11 +164,12 @@ class Courier:
     def _without_token(self, error: GrantError, sender: Sender, entry: Entry, body: bytes) -> Entry:
         """Nothing is wrong with the message, so no attempt is counted; it goes when there is a token."""
         reason, now = self._about_token(error, sender), self._clock()
-        if isinstance(error, TokenUnavailableError):
+        key, _ = remedies.for_grant(error)
+        if isinstance(error, TokenUnavailableError) and CATALOGUE[key].who is Who.NOBODY:
             self._holds.wait(sender, Pause(now + holds.TOKEN_PAUSE, reason))
             return outcomes.in_line(entry, now=now, body=body, reason=reason, held=False)
-        key, _ = remedies.for_grant(error)
-        self._holds.hold(sender, holds.new_hold(key, reason, proof=Proof.SESSION, now=now))
+        proof = Proof.TOKEN if key in ABOUT_THE_GRANT else Proof.SESSION
+        self._holds.hold(sender, holds.new_hold(key, reason, proof=proof, now=now))
         return outcomes.in_line(entry, now=now, body=body, reason=reason, held=True)
 
     def _about_token(self, error: GrantError, sender: Sender) -> str:
@@ -193,11 +199,3 @@ class Courier:
             finding = Finding(judgement, submission.phase, reason, address, now)
             self._holds.found(sender, finding)
         return Carried(written, counted=submission.phase in _COUNTED, accepted=submission.accepted)
-
-    def _explain(self, key: str, sender: Sender) -> str:
-        return remedies.explain(
-            key,
-            sender=sender,
-            service=self._services[sender.service],
-            consent_url=self._consent_url(sender.name),
-        )

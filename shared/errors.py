@@ -12,6 +12,7 @@ Everything that can go wrong in a way we know, as one tree.
     └── GrantError                 there is no usable access token for a sender
         ├── ConsentRequiredError   a person must sign in (again); carries the code and the consent URL
         ├── CredentialError        the client secret or its like is refused; an administrator must act
+        ├── UnsuitableTokenError   a token came that is of no use for sending; an administrator must act
         └── TokenUnavailableError  nothing is wrong that time will not mend: network, 429, 5xx
 
 ``retryable`` answers the one question a caller has without reading text: would the same call, made again
@@ -92,6 +93,14 @@ class ConsentRequiredError(GrantError):
 
 class CredentialError(GrantError):
     """The provider refuses the application's own credential."""
+
+
+class UnsuitableTokenError(GrantError):
+    """
+    The provider's token is of no use for sending: for another service, without the permission, another's.
+
+    ``code`` is the remedy's key (``core.token_claims.Flaw``).
+    """
 
 
 class TokenUnavailableError(GrantError):

@@ -1,19 +1,19 @@
 """
 Holding senders and letting them go on, and saying so: in the register, as an event, in the log.
 
-A hold is told once, when it begins, by the instance that made it, and once when it ends. There is one way
-out, `resume`, whoever asks for it: a probe that passes, a message that goes through, a consent, a person.
+A hold is told when it begins, by the instance that made it, once a day while it lasts, and when it ends.
+There is one way out, `resume`, whoever asks for it: a probe that passes, a message that goes through, a
+consent, a person.
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.core import holds
 from shared.core.intake import call_body
-from shared.core.remedies import CATALOGUE
 from shared.core.waiting import line_of
 from shared.log_words import Word
 from shared.scribe import SOON
@@ -24,17 +24,25 @@ if TYPE_CHECKING:
 
     from shared.core.holds import Finding, Hold, Pause, SenderState
     from shared.core.sender import Sender
-    from shared.ports import Events, Outbox, WaitingRoom
+    from shared.ports import Outbox, WaitingRoom
     from shared.register import Register
 
 log = logging.getLogger(__name__)
 
-HELD: Final = "sender.held"
-RESUMED: Final = "sender.resumed"
-CONSENT_REQUIRED: Final = "sender.consent_required"
 # Longer than a failure to get a token is remembered, so that a new consent is seen by every instance.
 _CALL_AFTER: Final = timedelta(seconds=2)
-_CONSENT: Final = frozenset({"consent-missing", "consent-required"})
+
+
+class Alarms(Protocol):
+    """Says what happens to senders."""
+
+    def held(self, sender: Sender, hold: Hold, address: str) -> None:
+        """Say that a sender, or one From address of it, is held."""
+        ...
+
+    def resumed(self, sender: Sender, address: str, *, why: str) -> None:
+        """Say that a hold is over."""
+        ...
 
 
 class Holds:
@@ -46,14 +54,14 @@ class Holds:
         *,
         room: WaitingRoom,
         outbox: Outbox,
-        events: Events,
+        alarms: Alarms,
         forget: Callable[[str], object],
         clock: Callable[[], datetime],
     ) -> None:
         self._register = register
         self._room = room
         self._outbox = outbox
-        self._events = events
+        self._alarms = alarms
         self._forget = forget
         self._clock = clock
 
@@ -72,10 +80,10 @@ class Holds:
         self._register.change(sender.name, lambda state: holds.returned(state, address))
 
     def tell(self, sender: Sender, address: str) -> None:
-        """Tell of a hold that has begun, where that has not been done."""
+        """Tell of a hold where that is due: it was not told, or not for a day."""
         state = self._register.read(sender.name)
         hold = state.address_holds.get(address) if address else state.hold
-        if hold and not hold.told:
+        if hold and hold.is_to_be_told(self._clock()):
             self._held(sender, hold, address)
 
     def look_back(self, sender: Sender, address: str) -> None:
@@ -138,14 +146,7 @@ class Holds:
         if address:
             self.bring_back(sender, address)
         self._outbox.put(call_body(sender.name), delay=_CALL_AFTER)
-        data = {"address": address} if address else {}
-        self._events.tell_of_sender(RESUMED, sender.name, {**data, "reason": why}, at=self._clock())
-        log.warning(
-            "%s is no longer held: %s; its mail flows",
-            _whom(sender, address),
-            why,
-            extra={"event": Word.SENDER_RESUMED, "sender": sender.name},
-        )
+        self._alarms.resumed(sender, address, why=why)
 
     def _say(self, sender: Sender, before: SenderState, after: SenderState, address: str) -> None:
         """Say what is new: a hold, or a pause."""
@@ -167,31 +168,12 @@ class Holds:
                 self._outbox.put(call_body(sender.name), delay=wait)
 
     def _held(self, sender: Sender, hold: Hold, address: str) -> None:
-        remedy = CATALOGUE.get(hold.remedy)
-        data: dict[str, Any] = {"remedy": hold.remedy, "reason": hold.reason, "since": hold.since.isoformat()}
-        if address:
-            data["address"] = address
-        if remedy:
-            data["who"] = remedy.who.value
-        self._events.tell_of_sender(HELD, sender.name, data, at=hold.since)
-        word = Word.SENDER_HELD
-        if hold.remedy in _CONSENT:
-            self._events.tell_of_sender(CONSENT_REQUIRED, sender.name, data, at=hold.since)
-            word = Word.CONSENT_REQUIRED
-        log.error(
-            "%s is held and its mail waits: %s",
-            _whom(sender, address),
-            hold.reason,
-            extra={"event": word, "sender": sender.name},
-        )
-        self._register.change(sender.name, lambda state: holds.told(state, address))
+        self._alarms.held(sender, hold, address)
+        now = self._clock()
+        self._register.change(sender.name, lambda state: holds.told(state, address, now))
 
 
 def _ended(before: SenderState, after: SenderState) -> list[str]:
     """Return what was held before and is not now: "" for the sender itself, else a From address."""
     ended = [address for address in before.address_holds if address not in after.address_holds]
     return ["", *ended] if before.hold and not after.hold else ended
-
-
-def _whom(sender: Sender, address: str) -> str:
-    return f"{address} of {sender.name}" if address else sender.name

@@ -66,5 +66,9 @@ class Word(enum.StrEnum):
     CONSENT_BEGUN = "consent-begun"
     #: A grant was stored.
     SENDER_CONNECTED = "sender-connected"
+    #: A grant was taken away; the sender is held until somebody consents again.
+    SENDER_DISCONNECTED = "sender-disconnected"
+    #: A client secret or a certificate is about to end, or has ended.
+    CREDENTIAL_EXPIRING = "credential-expiring"
     #: A visit to the redirect changed nothing.
     CONSENT_REFUSED = "consent-refused"

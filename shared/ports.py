@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from shared.core.delivery import Entry
+    from shared.core.grant import AccessToken, Grant, Picture
     from shared.core.holds import Hold, SenderState
     from shared.core.message import Message
-    from shared.core.oauth import AccessToken
     from shared.core.outcomes import TooLate
     from shared.core.sender import Sender
     from shared.core.waiting import Due, InLine
@@ -139,7 +139,7 @@ class Holds(Protocol):
 
 
 class Tokens(Protocol):
-    """Access tokens; both raise ``GrantError`` where there is none to be had."""
+    """Access tokens; all raise ``GrantError`` where there is none to be had."""
 
     def token(self, sender: Sender) -> AccessToken:
         """Return a usable one."""
@@ -147,6 +147,63 @@ class Tokens(Protocol):
 
     def token_after_refusal(self, sender: Sender, refused: AccessToken) -> AccessToken:
         """Return another than the one the server has just refused."""
+        ...
+
+    def new_token(self, sender: Sender) -> AccessToken:
+        """Return one that the provider gives now."""
+        ...
+
+
+class Provider(Protocol):
+    """
+    An OAuth 2 service of whatever kind; nobody but ``services`` knows which. What fails is a ``GrantError``.
+    """
+
+    def begin(self, *, redirect_uri: str, account: str) -> dict[str, Any]:
+        """
+        Begin the authorization code flow for ``account``, with PKCE, state and nonce.
+
+        Returns a JSON object: ``auth_uri`` to send the browser to, ``state``, and what must stay secret until
+        the browser comes back.
+        """
+        ...
+
+    def complete(self, flow: Mapping[str, Any], answer: Mapping[str, str], *, now: datetime) -> Grant:
+        """Exchange the code that came back; state and nonce are those of ``flow``, or it is refused."""
+        ...
+
+    def refresh(self, grant: Grant, *, now: datetime) -> Grant:
+        """Return the grant with a new access token, and the new refresh token where one came."""
+        ...
+
+    def app_grant(self, mailbox: str, *, now: datetime) -> Grant:
+        """Return the application's own permission to send from ``mailbox`` (client credentials)."""
+        ...
+
+    def picture(self, grant: Grant, *, now: datetime) -> tuple[Picture | None, Grant]:
+        """
+        Return the account's picture, and the grant as it is after asking for it; never raises ``GrantError``.
+        """
+        ...
+
+    def admin_consent_url(self, *, redirect_uri: str) -> str:
+        """Return where an administrator consents for everybody, "" where the provider knows no such thing."""
+        ...
+
+
+class Connections(Protocol):
+    """What connects senders."""
+
+    def disconnect(self, sender: Sender, *, why: str) -> bool:
+        """Take a sender's grant away; False where there was none."""
+        ...
+
+
+class TrialMail(Protocol):
+    """Test mails."""
+
+    def send(self, sender: Sender, to: str, *, message_id: str) -> Entry:
+        """Send one; raises ``MessageError`` for an address that is none."""
         ...
 
 

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import mail_config
+from shared.config_tables import is_https, split_url
 from shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.core.oauth import Service
+    from shared.core.address import Address
     from shared.core.sender import Sender
+    from shared.core.service import Service
 
 STORAGE = "AzureWebJobsStorage"
 # Messages that one instance of `send` works on: host.json's batchSize and newBatchThreshold together.
@@ -79,8 +81,15 @@ class Settings:
     services: Mapping[str, Service]
     senders: Mapping[str, Sender]
     opted_in: frozenset[str]
+    operators: tuple[Address, ...]
     ledger_retention: timedelta
     bindings: Bindings
+
+    @property
+    def vault_name(self) -> str:
+        """The vault's name, as the Azure CLI takes it."""
+        parts = split_url(self.vault.url)
+        return (parts.hostname or "").partition(".")[0] if parts else ""
 
     @property
     def redirect_uri(self) -> str:
@@ -90,6 +99,11 @@ class Settings:
     def consent_url(self, sender: str) -> str:
         """Where a person signs in for ``sender``."""
         return f"{self.public_url}/api/oauth/start/{sender}"
+
+    @property
+    def connected_url(self) -> str:
+        """Where the buttons of the page *Connected* lead."""
+        return f"{self.public_url}/api/oauth/connected"
 
     @property
     def uses_https(self) -> bool:
@@ -146,6 +160,7 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path | None = None) 
         services=mail.services,
         senders=mail.senders,
         opted_in=mail.opted_in,
+        operators=mail.operators,
         ledger_retention=retention,
         bindings=names,
     )
@@ -184,7 +199,7 @@ def read_storage(environ: Mapping[str, str], problems: list[str]) -> Storage:
                 f"{STORAGE}: set it to a connection string, or set {STORAGE}__accountName "
                 f"or {STORAGE}__{kind}ServiceUri"
             )
-        elif not mail_config.is_https(url):
+        elif not is_https(url):
             problems.append(f"{STORAGE}: the address of its {kind}s is not an https:// one")
     return Storage(
         queue_url=urls["queue"], table_url=urls["table"], blob_url=urls["blob"], identity_client_id=identity
@@ -238,7 +253,7 @@ def _vault(environ: Mapping[str, str], problems: list[str]) -> Vault:
         problems.append(
             "KEY_VAULT_URL: it is missing; write the vault's address, https://<name>.vault.azure.net"
         )
-    elif not mail_config.is_https(url):
+    elif not is_https(url):
         problems.append("KEY_VAULT_URL: it is not an https:// address")
     verify = (environ.get("KEY_VAULT_VERIFY_CHALLENGE") or "true").casefold()
     if verify not in ("true", "false"):
@@ -256,7 +271,7 @@ def _public_url(environ: Mapping[str, str], problems: list[str]) -> str:
     if not url:
         problems.append("PUBLIC_URL: it is missing; write the address at which people reach this app")
         return ""
-    parts = mail_config.split_url(url)
+    parts = split_url(url)
     if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         problems.append("PUBLIC_URL: it is not an address such as https://mail.contoso.com")
     elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ import pytest
 
 from local.host.instance import KEY_SETTING
 from shared import mail_config, settings
-from shared.core.oauth import Service
+from shared.core.connection import WARM_FOR, WARN_BEFORE
+from shared.core.grant import FRESH_ENOUGH, IDLE_REFRESH
 from shared.core.sender import Limits
+from shared.core.service import CLOUDS, CredentialKind, Custom, GrantKind, Microsoft, Service
 from shared.errors import SettingsError
 from tests.pages import (
     ADMINISTRATORS,
@@ -103,7 +106,7 @@ def keys_that_are_known() -> Iterator[tuple[str, list[str]]]:
     """Give each kind of table with its keys, as the reader itself names them when it meets a strange one."""
     strange = {"?": 1}
     config = {
-        "services": {"s": dict(strange)},
+        "services": {kind: {"type": kind, **strange} for kind in ("microsoft", "custom")},
         "senders": {"s": {**strange, "smtp": dict(strange), "limits": dict(strange)}},
         "events": dict(strange),
     }
@@ -111,7 +114,9 @@ def keys_that_are_known() -> Iterator[tuple[str, list[str]]]:
     mail_config.read(config, "mail.toml", problems)
     for problem in problems:
         if found := re.fullmatch(r"mail\.toml: (\S+)\.\?: it is not known here; known are (.+)", problem):
-            yield f"`[{found[1].replace('s.s', 's.<name>')}]`", found[2].split(", ")
+            table, _, kind = found[1].partition("services.")
+            heading = f"Type `{kind}`" if kind else f"`[{table.replace('s.s', 's.<name>')}]`"
+            yield heading, found[2].split(", ")
 
 
 @pytest.mark.parametrize(("heading", "keys"), list(keys_that_are_known()), ids=lambda value: str(value)[:24])
@@ -120,8 +125,115 @@ def test_the_keys_of_mail_toml_in_the_docs_are_those_that_are_read(heading: str,
 
 
 def test_every_kind_of_table_in_mail_toml_is_in_the_docs() -> None:
-    headings = re.findall(r"^### (`\[.+\]`)$", SETTINGS, re.MULTILINE)
-    assert sorted(heading for heading, _ in keys_that_are_known()) == sorted(headings)
+    headings = re.findall(r"^### (`\[.+\]`)$|^#### (Type .+`)$", SETTINGS, re.MULTILINE)
+    known = [heading for heading, _ in keys_that_are_known()]
+    assert sorted([*known, "`[services.<name>]`"]) == sorted("".join(each) for each in headings)
+
+
+def said_of(table: str) -> str:
+    problems: list[str] = []
+    mail_config.read(tomllib.loads(table), "mail.toml", problems)
+    return "\n".join(problems)
+
+
+def test_what_stands_at_the_top_of_mail_toml_is_in_the_docs() -> None:
+    (known,) = re.findall(r"^mail\.toml: \?: .* known are (.+)$", said_of('"?" = 1'), re.MULTILINE)
+    top = listed(section(SETTINGS, "At the top of the file"))
+    assert sorted(known.split(", ")) == sorted([*top, "services", "senders", "events"])
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the table under a heading, without its head."""
+    lines = [line for line in section(SETTINGS, heading).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def words(key: str, kind: str = "microsoft") -> list[str]:
+    """Return what a key of a service may have, as the reader names it."""
+    found = re.search(
+        rf"\.{key}: .* write one of (.+)$",
+        said_of(f"[services.s]\ntype = '{kind}'\n{key} = '?'"),
+        re.MULTILINE,
+    )
+    assert found
+    return re.findall(r'"(\w+)"', found[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("microsoft", "grant"),
+        ("microsoft", "credential"),
+        ("microsoft", "cloud"),
+        ("custom", "grant"),
+        ("custom", "client_authentication"),
+    ],
+)
+def test_every_word_that_a_key_of_a_service_takes_is_in_the_docs_and_the_default_is_the_first(
+    kind: str, key: str
+) -> None:
+    (told,) = [cells[1] for cells in rows(f"Type `{kind}`") if cells[0] == f"`{key}`"]
+    assert re.findall(r'`"(\w+)"`', told) == words(key, kind)
+    assert re.search(r'`"(\w+)"`, the default', told)
+
+
+def test_the_parameters_that_nobody_may_write_over_are_in_the_docs() -> None:
+    (told,) = [cells[1] for cells in rows("Type `custom`") if cells[0] == "`authorize_params`"]
+    names = re.findall(r"`(\w+)`", told.partition("refused: ")[2])
+    given = "\n".join(f"{name} = 'x'" for name in (*names, "access_type", "prompt"))
+    said = said_of(f"[services.s]\ntype = 'custom'\n[services.s.authorize_params]\n{given}")
+    assert names == re.findall(r"authorize_params\.(\w+): it is Sendoff's own", said)
+
+
+def test_the_clouds_in_the_docs_are_those_of_the_code() -> None:
+    assert rows("Clouds") == [
+        [
+            f"`{each}`"
+            for each in (cloud.name, cloud.login_host, cloud.smtp_host, cloud.smtp_scope, cloud.app_scope)
+        ]
+        for cloud in CLOUDS.values()
+    ]
+
+
+SERVICES: dict[str, Microsoft | Custom] = {
+    "microsoft": Microsoft("contoso.com", "https://login.microsoftonline.com/contoso.com"),
+    "custom": Custom("https://a.example/authorize", "https://a.example/token"),
+}
+WRITTEN = {
+    "microsoft": "tenant = 'contoso.com'",
+    "custom": "authorization_endpoint = 'https://a.example'\ntoken_endpoint = 'https://a.example'\n"
+    "offline_scopes = 'mail.send'",
+}
+
+
+def test_each_type_grant_and_credential_that_can_be_written_is_in_the_docs_with_its_secret() -> None:
+    told = [cells[:4] for cells in rows("Type, grant and credential")]
+    known = []
+    for kind, provider in SERVICES.items():
+        for grant in GrantKind:
+            for credential in CredentialKind:
+                text = (
+                    f"[services.main]\ntype = '{kind}'\nclient_id = 'x'\ngrant = '{grant.value}'\n"
+                    f"credential = '{credential.value}'\n{WRITTEN[kind]}\n"
+                )
+                if "services.main" in said_of(text):
+                    continue
+                name = Service("main", "x", provider, grant, credential).credential_name
+                row = [f"`{kind}`", f"`{grant.value}`", f"`{credential.value}`"]
+                known.append([*row, f"`{name}`" if name else "nothing"])
+    assert told == known
+
+
+def test_how_long_upkeep_waits_is_in_the_docs() -> None:
+    (told,) = [cells[1] for cells in rows("App settings") if cells[0] == "`UPKEEP_SCHEDULE`"]
+    assert f"less than {FRESH_ENOUGH // timedelta(minutes=1)} minutes left" in told
+    assert f"in the last {WARM_FOR // timedelta(hours=1)} hours" in told
+    assert f"once in {IDLE_REFRESH // timedelta(hours=1)} hours" in told
+
+
+def test_how_long_before_its_end_a_credential_is_told_is_in_the_docs() -> None:
+    first, second, last = (each.days for each in WARN_BEFORE)
+    assert f"warns {first} days, {second} days and {last} day before" in " ".join(SETTINGS.split())
 
 
 def test_the_limits_in_the_docs_have_the_defaults_of_the_code() -> None:

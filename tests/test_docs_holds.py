@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
-from shared import holds as holding
-from shared import mail_config
 from shared.core import (
     claims,
     delivery,
     holds,
     pacing,
-    remedies,
-    waiting,
 )
 from shared.core.claims import Doubt, Take, first_claim
 from shared.core.delivery import Delivery, State
-from shared.core.holds import Finding, Hold, Proof, SenderState
+from shared.core.holds import Proof
 from shared.core.remedies import CATALOGUE
 from shared.core.reply import judge_reply
 from shared.core.sender import Limits
 from shared.core.smtp import Phase, Reply
-from shared.herald import Herald
-from shared.register import Register
 from shared.scribe import SOON
-from shared.workflows import senders
 from tests.pages import (
-    ADMINISTRATORS,
     OPERATIONS,
     blocks,
     chapter,
-    listed,
     seconds_of,
     section,
 )
-from tests.twins import MemoryOutbox
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def test_the_limits_across_instances_in_the_docs_are_those_of_the_code() -> None:
@@ -130,84 +113,3 @@ def test_the_history_of_a_doubt_in_the_docs_is_what_the_ledger_has() -> None:
     assert held.entry.state is State.IN_DOUBT
     lost, _, _ = CATALOGUE["in-doubt"].cause.partition(";")
     assert f"*{lost}*" in section(OPERATIONS, "Doubt").replace("\n", " ")
-
-
-class OneState:
-    """The store of the register, for one sender."""
-
-    def __init__(self) -> None:
-        self.state = SenderState("noreply")
-
-    def load(self, sender: str) -> SenderState:
-        assert sender == self.state.sender
-        return self.state
-
-    def save(self, state: SenderState) -> SenderState:
-        self.state = state
-        return state
-
-    def all(self) -> list[SenderState]:
-        return [self.state]
-
-
-class OneInLine:
-    """A waiting room in which one message waits."""
-
-    def head(self, line: str, *, most: int) -> list[waiting.InLine]:
-        return [waiting.InLine(line, "", "order-4711", 1)][:most]
-
-    def move(self, line: str, into: str, *, most: int | None = None) -> int:
-        raise AssertionError(f"{most} of {line} are not to be moved into {into}")
-
-    join = leave = wait = due = forget = None
-
-
-def held_as_in_the_docs() -> tuple[OneState, MemoryOutbox, senders.SendersTools, Callable[[datetime], None]]:
-    """Hold the sender of administrators.md for what operations.md takes as its example."""
-    (table,) = blocks(ADMINISTRATORS, "toml")
-    mail = mail_config.read(tomllib.loads(table), "mail.toml", [])
-    sender = mail.senders["noreply"]
-    clock = [datetime(2026, 11, 24, 7, 42, 16, tzinfo=UTC)]
-    store, queue = OneState(), MemoryOutbox()
-    register = Register(store, pause=lambda _: None, jitter=lambda: 0)
-    room: Any = OneInLine()
-    tools = holding.Holds(
-        register,
-        room=room,
-        outbox=MemoryOutbox(),
-        events=Herald(queue, source="https://mail.contoso.com", opted_in=frozenset()),
-        forget=lambda _: None,
-        clock=lambda: clock[0],
-    )
-    refused = Reply(535, ("5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled",))
-    judgement = judge_reply(Phase.AUTH, refused)
-    reason = remedies.explain(
-        judgement.remedy, sender=sender, service=mail.services[sender.service], consent_url=""
-    )
-    tools.found(sender, Finding(judgement, Phase.AUTH, reason, sender.mailbox, clock[0]))
-    looking = senders.SendersTools(register, room, tools, {"noreply": sender}, lambda: clock[0])
-    return store, queue, looking, lambda now: clock.__setitem__(0, now)
-
-
-def test_the_event_of_a_held_sender_in_the_docs_is_one_that_is_told() -> None:
-    _, queue, _, _ = held_as_in_the_docs()
-    (told,) = blocks(section(OPERATIONS, "What is told of senders"), "json")
-    assert [json.loads(put.text) for put in queue.puts] == [json.loads(told)]
-    kinds = {holding.HELD, holding.RESUMED, holding.CONSENT_REQUIRED}
-    assert set(listed(section(OPERATIONS, "What is told of senders"))) == kinds
-
-
-def test_the_senders_in_the_docs_are_as_they_are_shown() -> None:
-    store, _, looking, pass_to = held_as_in_the_docs()
-    state, held = store.state, store.state.hold
-    assert isinstance(held, Hold)
-    store.state = replace(
-        state,
-        hold=held.probed(datetime(2026, 11, 24, 7, 43, 20, tzinfo=UTC)),
-        line=True,
-        last_mail_at=datetime(2026, 11, 24, 7, 42, 14, tzinfo=UTC),
-        pace=pacing.Pace(recipients=(pacing.Sent(datetime(2026, 11, 24, 7, 45, tzinfo=UTC), 412),)),
-    )
-    pass_to(datetime(2026, 11, 24, 7, 44, 31, tzinfo=UTC))
-    (told,) = blocks(section(OPERATIONS, "How every sender stands"), "json")
-    assert {"senders": senders.show_all(looking)} == json.loads(told)

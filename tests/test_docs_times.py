@@ -152,7 +152,11 @@ def test_every_route_that_takes_or_gives_json_is_described() -> None:
         for method in of
         if method in ("get", "put", "post", "patch", "delete")
     }
-    pages = {"GET /api/oauth/start/{sender}", "GET /api/oauth/redirect"}
+    pages = {
+        "GET /api/oauth/start/{sender}",
+        "GET /api/oauth/redirect",
+        "POST /api/oauth/connected",
+    }
     assert described == {route for _, _, route in functions() if route} - pages
 
 

@@ -17,6 +17,7 @@ from shared.errors import (
     SettingsError,
     StorageError,
     TokenUnavailableError,
+    UnsuitableTokenError,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def test_the_tree_is_the_one_that_is_drawn() -> None:
         (GrantError, False),
         (ConsentRequiredError, False),
         (CredentialError, False),
+        (UnsuitableTokenError, False),
         (TokenUnavailableError, True),
     ],
 )
@@ -59,12 +61,16 @@ def test_only_what_time_mends_is_retryable(kind: type[SendoffError], *, retryabl
     [
         (ConsentRequiredError("no grant", code="invalid_grant"), "no grant"),
         (CredentialError(""), "the provider refuses the application's own credential"),
+        (
+            UnsuitableTokenError(""),
+            "the provider's token is of no use for sending",
+        ),
         (StorageError(), "the storage account does not answer"),
         (TokenUnavailableError(""), "a token could not be fetched just now"),
     ],
 )
 def test_an_error_without_a_message_says_what_its_class_says(error: SendoffError, said: str) -> None:
-    assert str(error) == said
+    assert str(error).partition(":")[0] == said
 
 
 def test_every_problem_of_a_message_is_kept_and_said() -> None:
@@ -86,4 +92,5 @@ def test_every_problem_of_the_settings_is_kept_and_said_at_once() -> None:
 
 def test_a_grant_error_keeps_the_providers_code() -> None:
     assert ConsentRequiredError("no", code="AADSTS700082").code == "AADSTS700082"
+    assert UnsuitableTokenError("no", code="token-audience").code == "token-audience"
     assert GrantError("no").code == ""

@@ -35,6 +35,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.core.field_types": ("shared.core", "shared.errors", "pydantic"),
     "shared.core.schedule": ("shared.core", "shared.errors", "pydantic"),
     "shared.core.recurrence": ("shared.core", "shared.errors", "cronsim"),
+    "shared.core.certificate": ("shared.core", "shared.errors", "cryptography"),
     # What two workflows need of the world, as protocols.
     "shared.ports": (
         "shared.core",
@@ -48,6 +49,12 @@ DOORS: dict[str, tuple[str, ...]] = {
     # Two that a workflow is given, of core alone: what makes a message ready, and what tells its events.
     "shared.composer": ("shared.core", "shared.errors"),
     "shared.herald": ("shared.core", "shared.errors", "shared.ports"),
+    # What is said of senders: as event, in the log, by mail to operators.
+    "shared.alarms": ("shared.core", "shared.log_words", "shared.ports"),
+    "shared.operators": ("shared.core", "shared.ports"),
+    # Giving and taking grants, for consent, upkeep and HTTP alike; and test mails, for the page and HTTP.
+    "shared.connections": ("shared.core", "shared.errors", "shared.log_words"),
+    "shared.trial_mail": ("shared.core", "shared.ports"),
     # What sending writes with: the ledger, the event and the line in the log.
     "shared.scribe": ("shared.core", "shared.errors", "shared.log_words", "shared.ports"),
     # What the workflows that send share: senders are coordinated across instances, through protocols.
@@ -81,8 +88,10 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.composer.Composed",  # for the type of what its composer answers
     ),
     # The environment and mail.toml, the second half of the settings.
-    "shared.settings": ("shared.core", "shared.errors", "shared.mail_config"),
-    "shared.mail_config": ("shared.core", "shared.errors"),
+    "shared.settings": ("shared.core", "shared.config_tables", "shared.errors", "shared.mail_config"),
+    "shared.mail_config": ("shared.core", "shared.config_tables", "shared.service_config"),
+    "shared.service_config": ("shared.core", "shared.config_tables"),
+    "shared.config_tables": (),
     # One file for each thing that happens.
     "shared.workflows": ("shared.core", "shared.errors", "shared.log_words", "shared.ports"),
     "shared.workflows.upkeep": (
@@ -133,6 +142,32 @@ DOORS: dict[str, tuple[str, ...]] = {
         "requests",
     ),  # requests: MSAL's transport
     "shared.adapters.graph": ("shared.core", "shared.errors", "requests"),
+    # Any other provider: what is asked, over whom, and who answered, each in its file.
+    "shared.adapters.client_authentication": (
+        "shared.core",
+        "shared.errors",
+        "authlib",
+        "cryptography",
+        "joserfc",
+    ),
+    "shared.adapters.oauth_client": (
+        "shared.core",
+        "shared.errors",
+        "shared.adapters.client_authentication",
+        "authlib",
+        "joserfc",
+        "requests",
+        "urllib3",
+    ),
+    "shared.adapters.openid_identity": ("shared.core", "shared.errors", "shared.adapters.oauth_client"),
+    "shared.adapters.custom_oauth": (
+        "shared.core",
+        "shared.errors",
+        "shared.adapters.oauth_client",
+        "shared.adapters.openid_identity",
+        "authlib",
+    ),
+    "shared.adapters.managed_identity": ("shared.core", "shared.errors", "azure.core"),
     "shared.adapters.key_vault": ("shared.core", "shared.errors", "azure.core", "azure.keyvault.secrets"),
     # How the storage account is reached; it names no service's SDK, and those who do are built on it.
     "shared.adapters.storage_account": ("shared.errors", "azure.core", "requests", "urllib3"),
@@ -175,11 +210,13 @@ DOORS: dict[str, tuple[str, ...]] = {
     "shared.adapters.smtp_session": ("shared.core", "shared.errors", "shared.adapters.smtp_wire"),
     # Requests and pages.
     "shared.web": ("shared.core", "shared.errors", "shared.web", "shared.workflows", "jinja2"),
-    # The composition root. Of a workflow it names what that asks for, and nothing that happens (see below).
-    "shared.services": (
+    # What a process is built of: every room but workflows and web.
+    "shared.wiring": (
         "shared.adapters",
+        "shared.alarms",
         "shared.amender",
         "shared.composer",
+        "shared.connections",
         "shared.core",
         "shared.courier",
         "shared.errors",
@@ -187,15 +224,18 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.grants",
         "shared.herald",
         "shared.holds",
-        "shared.line",
+        "shared.operators",
         "shared.pacer",
+        "shared.ports",
         "shared.register",
         "shared.scribe",
         "shared.settings",
-        "shared.workflows",
+        "shared.trial_mail",
         "azure.core",
         "azure.identity",
     ),
+    # The composition root. Of a workflow it names what that asks for, and nothing that happens (see below).
+    "shared.services": ("shared.adapters", "shared.line", "shared.wiring", "shared.workflows"),
     # Every function on one page. Of core it says two words: it hands a workflow its delivery, and gives away
     # the schema.
     APP: ("azure.functions", "shared.services", "shared.settings", "shared.web", "shared.workflows"),
@@ -213,6 +253,13 @@ NEVER: dict[str, tuple[str, ...]] = {
     "shared.core": NEVER_IN_CORE,
     "shared.workflows": tuple(name for name in NEVER_IN_CORE if name != "logging"),
     "shared.grants": tuple(name for name in NEVER_IN_CORE if name != "threading"),
+    "shared.alarms": (*(name for name in NEVER_IN_CORE if name != "logging"), "shared.adapters", "azure"),
+    "shared.connections": (
+        *(name for name in NEVER_IN_CORE if name != "logging"),
+        *("shared.adapters", "azure"),
+    ),
+    "shared.operators": (*NEVER_IN_CORE, "shared.adapters", "azure"),
+    "shared.trial_mail": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.composer": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.herald": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.scribe": (*(name for name in NEVER_IN_CORE if name != "logging"), "shared.adapters", "azure"),
@@ -436,6 +483,7 @@ def test_no_module_shadows_the_standard_library_or_says_nothing_by_its_name() ->
 # A cold start.
 
 NOT_AT_START = (
+    "authlib",
     "azure.data",
     "azure.identity",
     "azure.keyvault",

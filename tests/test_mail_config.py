@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared import mail_config
+from shared.config_tables import is_https
 from shared.core.address import Address
 from shared.core.events import OPT_IN
-from shared.core.oauth import Service
 from shared.core.sender import Limits, Sender, SmtpServer
+from shared.core.service import CLOUDS, Microsoft, Service
 
 if TYPE_CHECKING:
     from shared.mail_config import MailConfig
@@ -28,9 +29,8 @@ mailbox = "noreply@contoso.com"
 GOOD = SERVICE + SENDER
 MICROSOFT = Service(
     "microsoft",
-    "contoso.onmicrosoft.com",
     "client-id",
-    "https://login.microsoftonline.com/contoso.onmicrosoft.com",
+    Microsoft("contoso.onmicrosoft.com", "https://login.microsoftonline.com/contoso.onmicrosoft.com"),
 )
 NOREPLY = Sender(
     name="noreply",
@@ -62,6 +62,8 @@ def test_the_least_that_can_be_written_takes_exchange_onlines_defaults() -> None
 def test_everything_that_can_be_written_is_read() -> None:
     found = read(
         """
+        operators = ["ops@contoso.com", "Ada <ada@fabrikam.example>"]
+
         [services.emulator]
         type = "microsoft"
         tenant = "11111111-2222-4333-8444-555555555555"
@@ -96,13 +98,16 @@ def test_everything_that_can_be_written_is_read() -> None:
         """
     )
     assert found.opted_in == {"mail.accepted", "mail.deferred"}
+    assert found.operators == (Address("ops", "contoso.com"), Address("ada", "fabrikam.example", "Ada"))
     assert found.services == {
         "emulator": Service(
             "emulator",
-            "11111111-2222-4333-8444-555555555555",
             "client-id",
-            "https://localhost:7072/11111111-2222-4333-8444-555555555555",
-            authority_is_known=False,
+            Microsoft(
+                "11111111-2222-4333-8444-555555555555",
+                "https://localhost:7072/11111111-2222-4333-8444-555555555555",
+                authority_is_known=False,
+            ),
         )
     }
     assert found.senders == {
@@ -128,7 +133,7 @@ def test_everything_that_can_be_written_is_read() -> None:
 )
 def test_a_tenant_is_an_id_a_domain_or_a_word_of_entras(tenant: str) -> None:
     services = read(GOOD.replace("contoso.onmicrosoft.com", tenant)).services
-    assert services["microsoft"].authority == f"https://login.microsoftonline.com/{tenant}"
+    assert services["microsoft"].provider == Microsoft(tenant, f"https://login.microsoftonline.com/{tenant}")
 
 
 def test_several_senders_keep_their_order() -> None:
@@ -136,26 +141,78 @@ def test_several_senders_keep_their_order() -> None:
     assert list(read(text).senders) == ["noreply", "billing", "alerts"]
 
 
-NOT_BUILT = [
-    ("type", "custom", "microsoft"),
-    ("grant", "app", "delegated"),
-    ("credential", "certificate", "secret"),
-    ("credential", "managed_identity", "secret"),
-    ("cloud", "usgov", "public"),
-    ("cloud", "dod", "public"),
-    ("cloud", "china", "public"),
-]
+# What a sender's service decides.
+
+CUSTOM = """
+[services.other]
+type = "custom"
+client_id = "client-id"
+authorization_endpoint = "https://a.example/authorize"
+token_endpoint = "https://a.example/token"
+offline_scopes = "mail.send offline_access"
+"""
 
 
-@pytest.mark.parametrize(("key", "value", "supported"), NOT_BUILT)
-def test_what_is_not_built_yet_is_refused_with_what_is(key: str, value: str, supported: str) -> None:
-    service = SERVICE.replace('type = "microsoft"\n', "") if key == "type" else SERVICE
-    assert problems(f'{service}{key} = "{value}"\n{SENDER}') == [
-        f'services.microsoft.{key}: "{value}" is not supported by this version; write "{supported}"'
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_mail_is_handed_over_where_the_cloud_has_it(cloud: str) -> None:
+    written = f'{SERVICE}cloud = "{cloud}"\n{SENDER}'
+    assert read(written).senders["noreply"].smtp == SmtpServer(CLOUDS[cloud].smtp_host)
+    elsewhere = f'{written}smtp.host = "localhost"\n'
+    assert read(elsewhere).senders["noreply"].smtp == SmtpServer("localhost")
+
+
+def test_where_another_providers_mail_is_handed_over_must_be_written() -> None:
+    sender = SENDER.replace('"microsoft"', '"other"')
+    assert problems(CUSTOM + sender) == ["senders.noreply.smtp.host: it is missing"]
+    assert problems(f"{CUSTOM}{sender}smtp.port = 2525") == ["senders.noreply.smtp.host: it is missing"]
+    found = read(f'{CUSTOM}{sender}smtp.host = "smtp.a.example"\n')
+    assert found.senders["noreply"].smtp == SmtpServer("smtp.a.example", 587)
+
+
+def test_nobody_signs_in_where_the_application_sends_by_itself() -> None:
+    written = f'{SERVICE}grant = "app"\n{SENDER}'
+    assert read(written).senders["noreply"].consenting_account == "noreply@contoso.com"
+    assert problems(f"{written}sign_in_as = 'svc-mail@contoso.com'") == [
+        'senders.noreply.sign_in_as: nobody signs in: microsoft has grant = "app"; leave it out'
     ]
 
 
-SERVICE_KEYS = "type, tenant, client_id, grant, credential, cloud, authority"
+def test_a_sender_of_a_service_that_is_wrong_is_read_all_the_same() -> None:
+    assert problems(f"{SERVICE}cloud = 'moon'\n{SENDER}color = 1") == [
+        'services.microsoft.cloud: "moon" is not known here; write one of "public", "usgov", "dod", "china"',
+        f"senders.noreply.color: it is not known here; known are {SENDER_KEYS}",
+    ]
+
+
+def test_names_that_differ_in_case_alone_are_refused() -> None:
+    senders = SENDER + SENDER.replace("noreply]", "NoReply]")
+    apart = "differ in case alone, which Key Vault does not tell apart"
+    assert problems(SERVICE + senders) == [f"senders: noreply and NoReply {apart}"]
+    services = SERVICE + SERVICE.replace(".microsoft]", ".Microsoft]")
+    assert problems(services + SENDER) == [f"services: microsoft and Microsoft {apart}"]
+
+
+# Who operates the deployment.
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("'ops@contoso.com'", "operators: it is not a list of addresses"),
+        ("[1]", "operators: it is not a list of addresses"),
+        ("{}", "operators: it is not a list of addresses"),
+        ("['a@contoso.com', 'x']", 'operators[1]: "x" is not an address: there is no @ in it'),
+    ],
+)
+def test_operators_are_a_list_of_addresses(written: str, said: str) -> None:
+    assert problems(f"operators = {written}\n{GOOD}") == [said]
+
+
+def test_operators_may_be_nobody() -> None:
+    assert read(f"operators = []\n{GOOD}").operators == ()
+
+
+SERVICE_KEYS = "type, client_id, grant, tenant, credential, cloud, authority"
 SENDER_KEYS = "service, mailbox, sign_in_as, from, also_from, default, smtp, limits"
 LIMIT_KEYS = "messages_per_minute, connections, recipients_per_message, recipients_per_day, max_message_bytes"
 NO_NAME = "it is not a table whose name has letters, digits and - only"
@@ -163,7 +220,7 @@ WRONG = [
     ("", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
     ("services = 1\nsenders = []", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
     ("[services]\n[senders]", ["[services.<name>] is missing", "[senders.<name>] is missing"]),
-    (f"sender = 1\n{GOOD}", ["sender: it is not known here; known are services, senders, events"]),
+    (f"sender = 1\n{GOOD}", ["sender: it is not known here; known are services, senders, events, operators"]),
     (f'[services]\n"a b" = {{}}\n{GOOD}', [f"services.a b: {NO_NAME}"]),
     (f"[services]\nother = 1\n{GOOD}", [f"services.other: {NO_NAME}"]),
     (f"[senders]\nother = 1\n{GOOD}", [f"senders.other: {NO_NAME}"]),
@@ -201,8 +258,8 @@ WRONG = [
         f"[services.microsoft]\n{SENDER}",
         [
             "services.microsoft.type: it is missing",
-            "services.microsoft.tenant: it is missing",
             "services.microsoft.client_id: it is missing",
+            "services.microsoft.tenant: it is missing",
         ],
     ),
     # A sender.
@@ -309,8 +366,10 @@ def test_an_account_is_a_bare_address(key: str, text: str) -> None:
 def test_everything_that_is_wrong_is_named_at_once() -> None:
     assert problems(
         """
+        operators = ["z"]
+
         [services.microsoft]
-        type = "custom"
+        type = "other"
         tenant = 1
 
         [senders.a]
@@ -326,14 +385,15 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         also_from = ["y"]
         """
     ) == [
-        'services.microsoft.type: "custom" is not supported by this version; write "microsoft"',
-        "services.microsoft.tenant: it is not a string",
+        'services.microsoft.type: "other" is not known here; write "microsoft" or "custom"',
         "services.microsoft.client_id: it is missing",
+        "services.microsoft.tenant: it is not a string",
         "senders.a.service: there is no [services.other]",
         'senders.a.mailbox: "x" is not an address: there is no @ in it',
         "senders.a.smtp.port: it is not a port number",
         "senders.a.limits.connections: it is not a whole number above 0",
         'senders.b.also_from[0]: "y" is not an address: there is no @ in it',
+        'operators[0]: "z" is not an address: there is no @ in it',
     ]
 
 
@@ -364,4 +424,4 @@ def test_three_settings_stand_for_one_default_sender() -> None:
     ],
 )
 def test_an_https_address_names_a_host(url: str, *, https: bool) -> None:
-    assert mail_config.is_https(url) is https
+    assert is_https(url) is https

@@ -7,8 +7,8 @@ import pytest
 
 from shared import settings
 from shared.core.address import Address
-from shared.core.oauth import Service
 from shared.core.sender import Sender, SmtpServer
+from shared.core.service import Microsoft, Service
 from shared.errors import SettingsError
 from shared.settings import STORAGE, Bindings, Settings, Storage, Vault, bindings, load, load_storage
 
@@ -55,7 +55,9 @@ def test_six_settings_are_enough_for_one_sender() -> None:
         "https://mail.contoso.com",
         {
             "microsoft": Service(
-                "microsoft", "contoso.com", "client-id", "https://login.microsoftonline.com/contoso.com"
+                "microsoft",
+                "client-id",
+                Microsoft("contoso.com", "https://login.microsoftonline.com/contoso.com"),
             )
         },
         {
@@ -69,6 +71,7 @@ def test_six_settings_are_enough_for_one_sender() -> None:
             )
         },
         frozenset(),
+        (),
         timedelta(days=30),
         Bindings("outbox", "mail-events", "0 */15 * * * *", "0 * * * * *"),
     )
@@ -101,8 +104,8 @@ def test_one_message_says_all_of_it() -> None:
 def test_the_three_settings_of_one_sender_are_named_where_one_is_missing() -> None:
     three = "OAUTH_TENANT_ID, OAUTH_CLIENT_ID, MAILBOX"
     assert problems(without("OAUTH_TENANT_ID", "OAUTH_CLIENT_ID")) == (
-        f"{three}: services.microsoft.tenant: it is missing",
         f"{three}: services.microsoft.client_id: it is missing",
+        f"{three}: services.microsoft.tenant: it is missing",
     )
     assert problems(without(MAILBOX="noreply")) == (
         f'{three}: senders.default.mailbox: "noreply" is not an address: there is no @ in it',
@@ -229,6 +232,18 @@ def test_the_vault_is_found(changes: dict[str, str], vault: Vault) -> None:
     assert loaded(**changes).vault == vault
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://contoso.vault.azure.net/", "contoso"),
+        ("https://Contoso-2.vault.azure.cn", "contoso-2"),
+        ("https://localhost:7073", "localhost"),
+    ],
+)
+def test_the_vaults_name_is_what_the_azure_cli_takes(url: str, name: str) -> None:
+    assert loaded(KEY_VAULT_URL=url).vault_name == name
+
+
 NO_ADDRESSES = [
     "contoso",
     "contoso.vault.azure.net",
@@ -277,6 +292,7 @@ def test_the_public_url_is_written_or_azures_own(changes: dict[str, str], url: s
     assert found.public_url == url
     assert found.redirect_uri == f"{url}/api/oauth/redirect"
     assert found.consent_url("noreply") == f"{url}/api/oauth/start/noreply"
+    assert found.connected_url == f"{url}/api/oauth/connected"
     assert found.uses_https is https
 
 
@@ -374,6 +390,31 @@ def test_mail_toml_says_which_events_are_wanted(tmp_path: Path) -> None:
     (tmp_path / "mail.toml").write_text(f"{MAIL_TOML}[events]\naccepted = true\n", encoding="utf-8")
     assert load(WITHOUT_MAILBOX, root=tmp_path).opted_in == {"mail.accepted"}
     assert loaded().opted_in == frozenset()
+
+
+def test_mail_toml_says_who_operates_the_deployment(tmp_path: Path) -> None:
+    text = f'operators = ["Ops <ops@contoso.com>"]\n{MAIL_TOML}'
+    (tmp_path / "mail.toml").write_text(text, encoding="utf-8")
+    assert load(WITHOUT_MAILBOX, root=tmp_path).operators == (Address("ops", "contoso.com", "Ops"),)
+    assert loaded().operators == ()
+
+
+def test_problems_of_the_environment_and_of_every_table_are_one_message(tmp_path: Path) -> None:
+    text = 'operators = ["x"]\n[services.a]\ntype = "custom"\n[senders.b]\nservice = "a"\n'
+    (tmp_path / "mail.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as refused:
+        load({**WITHOUT_MAILBOX, "KEY_VAULT_URL": ""}, root=tmp_path)
+    places = [problem.rpartition(": ")[0] for problem in refused.value.problems]
+    assert places == [
+        "KEY_VAULT_URL",
+        "mail.toml: services.a.client_id",
+        "mail.toml: services.a.authorization_endpoint",
+        "mail.toml: services.a.token_endpoint",
+        "mail.toml: services.a.offline_scopes",
+        "mail.toml: senders.b.mailbox",
+        'mail.toml: operators[0]: "x" is not an address',
+    ]
+    assert all(problem in str(refused.value) for problem in refused.value.problems)
 
 
 def test_mail_toml_may_stand_elsewhere(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ others play what a test writes down for them.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -17,20 +18,13 @@ from typing import TYPE_CHECKING, Any
 from shared.adapters.table_ledger import Change
 from shared.core import events
 from shared.core.delivery import State
+from shared.core.grant import AccessToken, Account, Grant, PendingConsent, Picture
 from shared.core.holds import SenderState
-from shared.core.oauth import (
-    PROFILE_SCOPE,
-    SMTP_SCOPE,
-    AccessToken,
-    Account,
-    Grant,
-    PendingConsent,
-    Picture,
-    RefreshOutcome,
-)
+from shared.core.oauth import RefreshOutcome
+from shared.core.service import PUBLIC
 from shared.core.smtp import Envelope, Phase, Reply, Submission
 from shared.core.waiting import DUE_SHARDS, due_key
-from shared.errors import PayloadError
+from shared.errors import ConsentRequiredError, CredentialError, PayloadError
 from shared.grants import Renewal
 
 if TYPE_CHECKING:
@@ -40,8 +34,10 @@ if TYPE_CHECKING:
     from shared.core.rendering import Template
     from shared.core.schedule import Schedule
     from shared.core.sender import Sender
+    from shared.core.service import Service
     from shared.core.smtp import Octets
     from shared.core.waiting import Due, InLine
+    from shared.errors import GrantError
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -276,20 +272,23 @@ class OfSender:
 
 
 class MemoryEvents:
-    """Those who listen: every entry as it was told; ``before`` is called before each, and may raise."""
+    """Those who listen: every entry as it was told; ``before`` and ``after`` may raise."""
 
     def __init__(self) -> None:
         self.told: list[Entry] = []
         self.of_senders: list[OfSender] = []
         self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
 
     def tell(self, entry: Entry) -> None:
         self.before("tell")
         self.told.append(entry)
+        self.after("tell")
 
     def tell_of_sender(self, kind: str, sender: str, data: Mapping[str, Any], *, at: datetime) -> None:
         self.before("tell_of_sender")
         self.of_senders.append(OfSender(kind, sender, data, at))
+        self.after("tell_of_sender")
 
     @property
     def states(self) -> list[tuple[str, State]]:
@@ -408,15 +407,18 @@ class MemoryWaiting:
 
 
 class MemoryLeases:
-    """Leases, by a clock."""
+    """Leases, by a clock; ``before`` and ``after`` are called with the name of each write, and may raise."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._held: dict[str, tuple[str, datetime]] = {}
         self._lock = threading.Lock()
         self._marks = 0
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
 
     def acquire(self, name: str, duration: timedelta) -> str:
+        self.before("acquire")
         with self._lock:
             _, until = self._held.get(name, ("", None))
             if until is not None and until > self._clock():
@@ -424,41 +426,49 @@ class MemoryLeases:
             self._marks += 1
             mark = f"mark-{self._marks}"
             self._held[name] = (mark, self._clock() + duration)
-            return mark
+        self.after("acquire")
+        return mark
 
     def release(self, name: str, mark: str) -> None:
+        self.before("release")
         with self._lock:
-            if self._held.get(name, ("", None))[0] == mark:
+            if name in self._held and self._held[name][0] == mark:
                 del self._held[name]
+        self.after("release")
 
 
 class MemoryConsents:
-    """Pending consents."""
+    """Pending consents; ``before`` and ``after`` are called with the name of each write, and may raise."""
 
     def __init__(self) -> None:
         self._pending: dict[str, PendingConsent] = {}
         self._lock = threading.Lock()
-        self._made = 0
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
 
     def begin(self, *, state: str, sender: str, flow: str, expires_at: datetime) -> str:
+        self.before("begin")
         with self._lock:
             key = f"key-of-{len(self._pending)}"
             self._pending.setdefault(state, PendingConsent(sender, expires_at, "", flow, state, key, "0"))
-            return key
+        self.after("begin")
+        return key
 
     def find(self, *, state: str, key: str) -> PendingConsent | None:
         with self._lock:
             found = self._pending.get(state)
             return found if found and found.key == key else None
 
-    def use_up(self, pending: PendingConsent, *, outcome: str) -> PendingConsent | None:
+    def use_up(self, pending: PendingConsent, *, outcome: str, mark: str = "") -> PendingConsent | None:
+        self.before("use_up")
         with self._lock:
             known = self._pending.get(pending.state)
             if known is None or known.version != pending.version:
                 return None
-            used = replace(known, outcome=outcome, flow="", version=str(int(known.version) + 1))
+            used = replace(known, outcome=outcome, flow=mark, version=str(int(known.version) + 1))
             self._pending[pending.state] = used
-            return used
+        self.after("use_up")
+        return used
 
     def sweep(self, now: datetime) -> int:
         with self._lock:
@@ -469,20 +479,50 @@ class MemoryConsents:
 
 
 class MemoryGrants:
-    """The vault's grants. ``loading`` and ``storing`` are called first, and may raise or wait."""
+    """
+    The vault's grants.
+
+    ``loading`` and ``storing`` are called first, and may raise or wait; ``before`` and ``after`` are called
+    with the name of each write, and may raise. ``stored`` is every grant that was ever written.
+    """
 
     def __init__(self, **grants: Grant) -> None:
         self.grants = dict(grants)
+        self.stored: list[tuple[str, Grant]] = []
         self.loading: Callable[[], object] = lambda: None
         self.storing: Callable[[], object] = lambda: None
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
 
     def load_grant(self, sender: str) -> Grant | None:
         self.loading()
         return self.grants.get(sender)
 
     def store_grant(self, sender: str, grant: Grant) -> None:
+        self.before("store_grant")
         self.storing()
         self.grants[sender] = grant
+        self.stored.append((sender, grant))
+        self.after("store_grant")
+
+    def delete_grant(self, sender: str) -> bool:
+        self.before("delete_grant")
+        removed = self.grants.pop(sender, None) is not None
+        self.after("delete_grant")
+        return removed
+
+
+class MemoryCredentials:
+    """What services prove themselves with: when each ends; ``failing`` is raised where it is set."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, datetime] = {}
+        self.failing: GrantError | None = None
+
+    def expires_at(self, service: Service) -> datetime | None:
+        if self.failing:
+            raise self.failing
+        return self.ends.get(service.name)
 
 
 @dataclass(frozen=True)
@@ -548,6 +588,11 @@ class ScriptedTokens:
         self.given += 1
         return self._token(sender)
 
+    def new_token(self, sender: Sender) -> AccessToken:
+        self._next()
+        self.given += 1
+        return self._token(sender)
+
     def _next(self) -> None:
         self.asked += 1
         error = self.script.pop(0) if self.script else None
@@ -556,6 +601,13 @@ class ScriptedTokens:
 
     def _token(self, sender: Sender) -> AccessToken:
         return AccessToken(sender.mailbox, f"canary-access-token-{self.given}", NOON + timedelta(hours=1))
+
+
+def jwt(**claims: object) -> str:
+    """Return an access token whose claims can be read; nobody here checks the signature."""
+    parts = ({"alg": "RS256", "typ": "JWT"}, claims)
+    said = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*said, "canary-signature"])
 
 
 def grant(
@@ -571,7 +623,7 @@ def grant(
     )
     return Grant(
         account=account,
-        scopes=(SMTP_SCOPE,),
+        scopes=(PUBLIC.smtp_scope,),
         consented_at=at,
         refreshed_at=at,
         expires_at=at + life,
@@ -581,17 +633,29 @@ def grant(
 
 
 class ScriptedProvider:
-    """An OAuth 2 service that signs in whoever the test says; ``failing`` is raised where it is set."""
+    """
+    An OAuth 2 service that signs in whoever the test says; ``failing`` is raised where it is set.
+
+    ``access_token`` makes the value of an access token from its number. Where it ``revokes_families``, a
+    refresh token that is used twice, which ``reused`` then names, ends its whole family.
+    """
 
     def __init__(self) -> None:
         self.account = "noreply@contoso.com"
-        self.scopes: Sequence[str] = (SMTP_SCOPE,)
+        self.scopes: Sequence[str] = (PUBLIC.smtp_scope,)
         self.begun: list[dict[str, Any]] = []
         self.completed: list[Mapping[str, Any]] = []
         self.refreshed: list[Grant] = []
+        self.fetched: list[str] = []
         self.pictures: dict[str, Picture] = {}
         self.failing: dict[str, BaseException] = {}
         self.refreshing: Callable[[], object] = lambda: None
+        self.before: Callable[[str], object] = lambda _: None
+        self.after: Callable[[str], object] = lambda _: None
+        self.access_token: Callable[[int], str] = "canary-access-token-{}".format
+        self.revokes_families = False
+        self.reused: list[str] = []
+        self._used: set[str] = set()
 
     def begin(self, *, redirect_uri: str, account: str) -> dict[str, Any]:
         self._fail("begin")
@@ -602,7 +666,7 @@ class ScriptedProvider:
             "state": state,
             "redirect_uri": redirect_uri,
             "code_verifier": f"canary-code-verifier-{number}",
-            "scope": [SMTP_SCOPE, PROFILE_SCOPE],
+            "scope": [PUBLIC.smtp_scope, PUBLIC.profile_scope],
         }
         self.begun.append(flow)
         return flow
@@ -619,15 +683,45 @@ class ScriptedProvider:
 
     def refresh(self, grant: Grant, *, now: datetime) -> Grant:
         self.refreshing()
+        self.before("refresh")
         self.refreshed.append(grant)
         self._fail("refresh")
+        self._use(grant.refresh_token)
         number = len(self.refreshed) + 1
-        return grant.refreshed(
-            access_token=f"canary-access-token-{number}",
+        refreshed = grant.refreshed(
+            access_token=self.access_token(number),
             refresh_token=f"canary-refresh-token-{number}",
             expires_at=now + timedelta(hours=1),
             now=now,
         )
+        self.after("refresh")
+        return refreshed
+
+    def _use(self, refresh_token: str) -> None:
+        if not refresh_token:
+            raise CredentialError("the provider refused: invalid_request", code="AADSTS900144")
+        if self.revokes_families and (self.reused or refresh_token in self._used):
+            self.reused.append(refresh_token)
+            raise ConsentRequiredError("the provider refused: invalid_grant")
+        self._used.add(refresh_token)
+
+    def app_grant(self, mailbox: str, *, now: datetime) -> Grant:
+        self.refreshing()
+        self.fetched.append(mailbox)
+        self.before("app_grant")
+        self._fail("app_grant")
+        number = len(self.fetched)
+        self.after("app_grant")
+        return replace(
+            grant(mailbox, at=now),
+            account=Account(mailbox),
+            scopes=(PUBLIC.app_scope,),
+            refresh_token="",
+            access_token=f"canary-access-token-of-the-app-{number}",
+        )
+
+    def admin_consent_url(self, *, redirect_uri: str) -> str:
+        return f"https://login.example/adminconsent?redirect_uri={redirect_uri}"
 
     def flow(self, number: int = -1) -> dict[str, Any]:
         """Return what was begun, as it comes back from storage."""
@@ -644,11 +738,11 @@ class ScriptedKeeper:
     """What ``upkeep`` gets for each sender; a token that is still fresh where nothing is written down."""
 
     renewals: dict[str, Renewal] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    asked: list[tuple[str, bool, bool]] = field(default_factory=list)
 
-    def renew(self, sender: Sender) -> Renewal:
-        self.asked.append(sender.name)
-        fresh = Renewal(RefreshOutcome.STILL_FRESH, NOON + timedelta(hours=1))
+    def renew(self, sender: Sender, *, warm: bool, force: bool = False) -> Renewal:
+        self.asked.append((sender.name, warm, force))
+        fresh = Renewal(RefreshOutcome.STILL_FRESH, grant(sender.mailbox))
         return self.renewals.get(sender.name, fresh)
 
 

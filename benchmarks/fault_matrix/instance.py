@@ -1,5 +1,5 @@
 """
-One instance of the app, put together as ``shared/services.py`` does it, with a cell's own parts around it.
+One instance of the app, put together as ``shared/wiring.py`` does it, with a cell's own parts around it.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.fault_matrix.parts import NoPayloads
+from shared.alarms import Alarms
 from shared.amender import Amender
-from shared.core import events
-from shared.core.oauth import Service
+from shared.core import events, remedies
+from shared.core.service import Microsoft, Service
 from shared.courier import Courier
 from shared.herald import Herald
 from shared.holds import Holds
 from shared.line import Lines
+from shared.operators import Operators
 from shared.pacer import Pacer
 from shared.register import Register
 from shared.scribe import ScribeTools
-from shared.services import PooledMailer
+from shared.wiring import PooledMailer
 from shared.workflows.release import ReleaseTools
 from shared.workflows.send import SendTools
 from shared.workflows.serve_line import ServeTools
@@ -36,11 +38,22 @@ if TYPE_CHECKING:
 
 _SERVICES = {
     "microsoft": Service(
-        "microsoft", "contoso.com", "client-id", "https://login.microsoftonline.com/contoso.com"
+        "microsoft",
+        "client-id",
+        Microsoft("contoso.com", "https://login.microsoftonline.com/contoso.com"),
     )
 }
 _MOST_SERVED = 4  # lines at a time; a cell has one
 _JITTER = 0.5  # in the middle: a back-off is as long as it is named
+
+
+def _consent_url(name: str) -> str:
+    return f"https://mail.contoso.com/api/oauth/start/{name}"
+
+
+def _explain(key: str, sender: Sender) -> str:
+    service = _SERVICES[sender.service]
+    return remedies.explain(key, remedies.Names(sender, service, _consent_url(sender.name)))
 
 
 class History(Protocol):
@@ -97,7 +110,13 @@ class Instance:
             self.register,
             room=self.room,
             outbox=outbox,
-            events=herald,
+            alarms=Alarms(
+                herald,
+                Operators((), outbox=outbox, register=self.register, senders=senders),
+                services=_SERVICES,
+                consent_url=_consent_url,
+                clock=clock,
+            ),
             forget=pacer.forget,
             clock=clock,
         )
@@ -114,8 +133,7 @@ class Instance:
             tokens=tokens,
             mailer=PooledMailer(pool),
             holds=self.holds,
-            services=_SERVICES,
-            consent_url=lambda name: f"https://mail.contoso.com/api/oauth/start/{name}",
+            explain=_explain,
             clock=clock,
             jitter=_jitter,
         )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from benchmarks.fault_matrix.mail_servers import MAILBOX
-from shared.core.oauth import AccessToken
+from shared.core.grant import AccessToken
 from shared.core.xoauth2 import initial_response
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ class SignedTokens:
         with self._lock:
             if refused.value == self.present:
                 self._given = (self._given + 1) % len(self.values)
+        return self.token(sender)
+
+    def new_token(self, sender: Sender) -> AccessToken:
+        """Return the present one: it is always as good as new."""
         return self.token(sender)
 
     @property

@@ -14,6 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
+from local.microsoft import managed_identity
 from local.microsoft.cloud import Cloud, Ports
 
 
@@ -52,7 +53,11 @@ async def _run(cloud: Cloud, *, follow_stdin: bool) -> None:
         loop.add_signal_handler(number, ended.set)
     await cloud.start()
     try:
-        print(json.dumps(cloud.urls() | {"identity_header": cloud.identity_header}), flush=True)
+        facts = cloud.urls() | {
+            "identity_header": cloud.identity_header,
+            "identity_client_id": managed_identity.USER_ASSIGNED[0],
+        }
+        print(json.dumps(facts), flush=True)
         if follow_stdin:
             await _until_stdin_ends(loop, ended)
         await ended.wait()

@@ -1,15 +1,12 @@
 """
-Entra's error codes, and how a refusal looks: as JSON at the token endpoint, as a redirect, as a page.
+Entra's error codes: the refusals that this provider knows.
 
 The first sentence of each is Entra's own (reference-error-codes, and what applications have logged); a client
 must not act on it, but a person reads it. `error` is what a client acts on (RFC 6749 §4.1.2.1, §5.2).
 """
 
 import enum
-import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +18,17 @@ class Kind:
     template: str
     status: int = 400
     suberror: str | None = None
+
+
+def _federated(code: int, claim: str, more: str = "") -> Kind:
+    return Kind(
+        code,
+        "invalid_client",
+        f"No matching federated identity record found for presented assertion {claim} '{{given}}'.{more}"
+        " Check your federated identity credential Subject, Audience and Issuer against the presented"
+        " assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation",
+        401,
+    )
 
 
 class Aadsts(enum.Enum):
@@ -89,6 +97,21 @@ class Aadsts(enum.Enum):
         "The user or administrator has not consented to use the application with ID '{client_id}' named"
         " '{name}'. Send an interactive authorization request for this user and resource.",
         suberror="consent_required",
+    )
+    #: The tenant lets nobody but an administrator consent.
+    NO_ADMIN_CONSENT = Kind(
+        90094,
+        "access_denied",
+        "An administrator of {domain} has set a policy that prevents you from granting {name} the"
+        " permissions it is requesting. Contact an administrator of {domain}, who can grant permissions to"
+        " this app on your behalf.",
+    )
+    #: Who signed in to consent for everybody is no administrator.
+    NO_ADMINISTRATOR = Kind(
+        90093,
+        "access_denied",
+        "{name} is requesting one or more permissions that you are not authorized to grant. Contact an"
+        " administrator, who can consent to this application on your behalf.",
     )
     #: The person pressed Cancel on the consent page.
     DECLINED = Kind(65004, "access_denied", "User declined to consent to access the app.")
@@ -200,11 +223,59 @@ class Aadsts(enum.Enum):
         "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
         401,
     )
-    #: A client assertion, of which this registration has no certificate.
-    ASSERTION = Kind(
+    #: The client assertion is no JWT.
+    BAD_ASSERTION = Kind(50027, "invalid_client", "JWT token is invalid or malformed.", 401)
+    #: It was signed by a certificate that is not registered or is past its date, or not by that certificate.
+    ASSERTION_SIGNATURE = Kind(
         700027,
         "invalid_client",
-        "The certificate with identifier used to sign the client assertion is not registered on application.",
+        "Client assertion contains an invalid signature. [Reason - {reason}, Thumbprint of key used by"
+        " client: '{thumbprint}', Please visit the Azure Portal, Graph Explorer or directly use MS Graph to"
+        " see configured keys for app Id '{client_id}'.]",
+        401,
+    )
+    #: Its time has passed or has not come.
+    ASSERTION_TIME = Kind(
+        700024,
+        "invalid_client",
+        "Client assertion is not within its valid time range. Current time: {now}, assertion valid from"
+        " {begins}, expiry time of assertion {ends}. Review the documentation at"
+        " https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
+        401,
+    )
+    #: It speaks for another app.
+    ASSERTION_APP = Kind(
+        700021,
+        "invalid_client",
+        "Client assertion application identifier doesn't match 'client_id' parameter. Review the"
+        " documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
+        401,
+    )
+    #: It was made for another endpoint.
+    ASSERTION_AUDIENCE = Kind(
+        700023,
+        "invalid_client",
+        "Client assertion audience claim does not match Realm issuer. Review the documentation at"
+        " https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
+        401,
+    )
+    #: No federated credential of the app has this issuer.
+    FEDERATED_ISSUER = _federated(700211, "issuer")
+    #: None with this issuer has this audience.
+    FEDERATED_AUDIENCE = _federated(700212, "audience")
+    #: None with this issuer has this subject.
+    FEDERATED_SUBJECT = _federated(700213, "subject")
+    #: One has this subject, but for the case of its letters.
+    FEDERATED_CASE = _federated(
+        7002138,
+        "subject",
+        " The subject matches with case-insensitive comparison, but not with case-sensitive comparison.",
+    )
+    #: The assertion of a federated credential was signed by nobody known.
+    FEDERATED_SIGNATURE = Kind(
+        50013,
+        "invalid_client",
+        "Assertion failed signature validation. [Reason - The key was not found.]",
         401,
     )
     #: A parameter is missing.
@@ -231,64 +302,6 @@ class Aadsts(enum.Enum):
     THROTTLED = Kind(
         90055, "temporarily_unavailable", "The tenant is throttled due to too many requests.", 429
     )
-
-
-@dataclass(eq=False)  # an exception is told from another by identity
-class EntraError(Exception):
-    """A refusal on its way to the client. `status` overrides the kind's HTTP status."""
-
-    kind: Aadsts
-    details: dict[str, str] = field(default_factory=dict)
-    status: int | None = None
-    trace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    correlation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    timestamp: str = field(default_factory=lambda: moment(datetime.now(UTC)))
-
-    def __str__(self) -> str:
-        return self.sentence
-
-    @property
-    def error(self) -> str:
-        """The OAuth 2 error code."""
-        return self.kind.value.error
-
-    @property
-    def sentence(self) -> str:
-        """The AADSTS code and what it says, without the identifiers of this one request."""
-        return f"AADSTS{self.kind.value.code}: {self.kind.value.template.format_map(self.details)}"
-
-    @property
-    def description(self) -> str:
-        """The whole `error_description`."""
-        return (
-            f"{self.sentence} Trace ID: {self.trace_id} Correlation ID: {self.correlation_id}"
-            f" Timestamp: {self.timestamp}"
-        )
-
-    @property
-    def http_status(self) -> int:
-        """The HTTP status at the token endpoint."""
-        return self.status or self.kind.value.status
-
-    def document(self) -> dict[str, Any]:
-        """Return the JSON body of the token endpoint."""
-        kind = self.kind.value
-        document: dict[str, Any] = {
-            "error": kind.error,
-            "error_description": self.description,
-            "error_codes": [kind.code],
-            "timestamp": self.timestamp,
-            "trace_id": self.trace_id,
-            "correlation_id": self.correlation_id,
-        }
-        if kind.suberror:
-            document["suberror"] = kind.suberror
-        return document
-
-
-def moment(when: datetime) -> str:
-    """Return a time the way Entra writes it in its errors."""
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def by_code(code: str) -> Aadsts | None:

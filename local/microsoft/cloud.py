@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from local.inbox.web import inbox_app
-from local.microsoft import managed_identity, scopes
+from local.microsoft import app_control, managed_identity, scopes
 from local.microsoft.controls import Controls
 from local.microsoft.directory import App, Tenant, default_tenant
 from local.microsoft.entra import Entra
@@ -32,7 +32,7 @@ from local.microsoft.trust import Trust
 
 LOOPBACK = "127.0.0.1"
 #: The name in `mail.toml` of the service that the app uses.
-SERVICE = "microsoft"
+SERVICE = app_control.SERVICE
 #: Connections that are still open at the end get so long to finish.
 SHUTDOWN_SECONDS = 0.5
 
@@ -125,6 +125,7 @@ class Cloud:
     def environment(self) -> dict[str, str]:
         """Return the settings that make a process use these services, as App Service would set them."""
         return {
+            "AZURE_CLIENT_ID": managed_identity.USER_ASSIGNED[0],
             "IDENTITY_ENDPOINT": self.managed_identity_url,
             "IDENTITY_HEADER": self.identity_header,
             "KEY_VAULT_URL": self.vault_url,
@@ -191,14 +192,13 @@ class Cloud:
 
         self.entra = Entra(self.tenant, self.tokens, self.identity_url)
         provider = web.Application()
-        # Graph first: nothing under `/v1.0` is to be taken for a tenant's path.
-        graph, controls = Graph(self.entra), EntraControl(self.entra)
-        provider.add_routes([*graph.routes(), *controls.routes(), *self.entra.routes()])
-
         callers = (managed_identity.SYSTEM_ASSIGNED[1], managed_identity.USER_ASSIGNED[1])
         self.vault = KeyVault(self.tokens, self.vault_url, authority=self.authority, callers=callers)
-        # This is what an administrator's script does once, after it registered the app.
-        self.vault.secrets.set(f"oauth-{SERVICE}-client-secret", {"value": self.client_secret})
+        # Graph first: nothing under `/v1.0` is to be taken for a tenant's path.
+        graph = Graph(self.entra)
+        controls = EntraControl(self.entra, self.vault.secrets, self._rename_mailbox)
+        controls.apps.set_up()
+        provider.add_routes([*graph.routes(), *controls.routes(), *self.entra.routes()])
 
         endpoint = web.Application()
         endpoint.add_routes(managed_identity.ManagedIdentity(self.entra, self.identity_header).routes())
@@ -225,6 +225,15 @@ class Cloud:
 
     def _verify_mail_token(self, token: str) -> Mapping[str, object]:
         return self.tokens.verify_access_token(token, audience=scopes.EXCHANGE.uris)
+
+    def _rename_mailbox(self, old: str, new: str) -> None:
+        boxes: Any = self.exchange.describe()["mailboxes"]
+        if old not in boxes:
+            return
+        owners = [new if owner == old else owner for owner in boxes[old]["owners"]]
+        settings = boxes[old] | {"owners": owners}
+        # What had the old name keeps the old mail, and lets nobody in.
+        self.exchange.control({"mailboxes": {new: settings, old: {"owners": []}}})
 
     def _mailboxes(self) -> list[Mailbox]:
         return [

@@ -27,13 +27,15 @@ class Fault:
     One failure to answer with.
 
     `status` 0 closes the connection without an answer. `retry_after` is in seconds. `code` is the service's
-    own error code, where it has one for the caller to choose.
+    own error code, where it has one for the caller to choose. `garbage` is the body, word for word, which
+    calls itself JSON; that works with status 200 too.
     """
 
     status: int
     retry_after: int | None = None
     code: str | None = None
     html: bool = False
+    garbage: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -65,7 +67,7 @@ class Faults:
                 raise BadInstruction(f"fail_next.{operation}: {wish!r} is not an object")
             fields = dict(wish)
             times = int(fields.pop("times", 1))
-            unknown = fields.keys() - {"status", "retry_after", "code", "html"}
+            unknown = fields.keys() - {"status", "retry_after", "code", "html", "garbage"}
             if unknown or "status" not in fields:
                 raise BadInstruction(f"fail_next.{operation}: wants status, and knows no {sorted(unknown)}")
             fault = Fault(
@@ -73,6 +75,7 @@ class Faults:
                 retry_after=fields.get("retry_after"),
                 code=None if fields.get("code") is None else str(fields["code"]),
                 html=bool(fields.get("html", False)),
+                garbage=None if fields.get("garbage") is None else str(fields["garbage"]),
             )
             self._due[operation] = [fault] * times
 
@@ -98,6 +101,13 @@ def drop(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
+
+
+def garble(fault: Fault) -> web.Response:
+    """Answer with the body that was ordered."""
+    return web.Response(
+        status=fault.status, text=fault.garbage, content_type="application/json", headers=fault.headers
+    )
 
 
 async def read_instructions(request: web.Request) -> dict[str, Any]:

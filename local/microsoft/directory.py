@@ -2,19 +2,24 @@
 The tenant: people who can sign in, and the app registrations that may ask them for consent.
 
 The records are frozen; what an administrator changes while the stack runs stands in lists: the people of the
-`Tenant`, the client secrets and allowed redirect URIs of an `App`.
+`Tenant`, and of an `App` its credentials, roles and allowed redirect URIs.
 """
 
 import secrets
 import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from local.microsoft import avatar
+from local.microsoft.certificates import Certificate
+from local.microsoft.clock import machine_time
 
 TENANT_ID = "11111111-2222-4333-8444-555555555555"
 CLIENT_ID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 
+#: The application permission on Exchange Online to send by SMTP.
+SEND_AS_APP = "SMTP.SendAsApp"
 #: The portal's longest choice for a new client secret.
 CLIENT_SECRET_LIFETIME = timedelta(days=730)
 
@@ -26,7 +31,7 @@ class User:
 
     `photo` is a PNG or JPEG, or None. An account that cannot sign in (a shared mailbox) is known but blocked.
     `send_as` are other mailboxes that it has the Send As right on. `app_access`: the app, without a person,
-    may use the mailbox (`Add-MailboxPermission … FullAccess`).
+    may use the mailbox (`Add-MailboxPermission … FullAccess`). An administrator may consent for everybody.
     """
 
     oid: str
@@ -37,6 +42,7 @@ class User:
     job_title: str | None = None
     send_as: frozenset[str] = frozenset()
     app_access: bool = False
+    is_administrator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,18 @@ class ClientSecret:
     expires_at: datetime
 
     @classmethod
-    def fresh(cls, value: str | None = None) -> "ClientSecret":
+    def fresh(cls, now: datetime, value: str | None = None) -> "ClientSecret":
         """Return a secret that lives as long as the portal allows; its value is random unless given."""
-        return cls(value or new_client_secret(), datetime.now(UTC) + CLIENT_SECRET_LIFETIME)
+        return cls(value or new_client_secret(), now + CLIENT_SECRET_LIFETIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Federated:
+    """A federated identity credential: whose assertion proves the app. All three are case-sensitive."""
+
+    issuer: str
+    subject: str
+    audience: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +72,20 @@ class App:
     """
     One app registration and its enterprise application.
 
-    `redirect_uris` are matched whole and case-sensitively. `object_id` is the service principal's, which an
-    app-only token carries as `oid`. `roles` are the application permissions that an administrator has granted
-    on Exchange Online.
+    It proves itself by any of its `secrets`, `certificates` and `federated` credentials. `redirect_uris` are
+    matched whole and case-sensitively. `object_id` is the service principal's, which an app-only token
+    carries as `oid`. `roles` are the application permissions that an administrator has granted on Exchange
+    Online; where it is Exchange's own role-based access control that lets the app in, there are none.
     """
 
     client_id: str
     display_name: str
     object_id: str
     secrets: list[ClientSecret] = field(default_factory=list, repr=False)
+    certificates: list[Certificate] = field(default_factory=list)
+    federated: list[Federated] = field(default_factory=list)
     redirect_uris: list[str] = field(default_factory=list)
-    roles: tuple[str, ...] = ("SMTP.SendAsApp",)
+    roles: list[str] = field(default_factory=lambda: [SEND_AS_APP])
     multi_tenant: bool = False
 
 
@@ -103,6 +121,26 @@ class Tenant:
         user = User(oid=str(uuid.uuid4()), upn=f"{name}@{domain}", display_name=name.title())
         self.users.append(user)
         return user
+
+    def rename(self, upn: str, new: str) -> User:
+        """Give an account another name of the tenant; it stays the same account. ValueError as in `hire`."""
+        wanted = new.strip().lower()
+        name, _, domain = wanted.partition("@")
+        if not name or domain != self.domain or self.user(wanted):
+            raise ValueError(f"{new!r} is taken, or no address of {self.domain}")
+        return self._replace(upn, lambda user: replace(user, upn=wanted))
+
+    def rehire(self, upn: str) -> User:
+        """Delete an account and make another of the same name. ValueError for one that is not there."""
+        return self._replace(upn, lambda user: replace(user, oid=str(uuid.uuid4())))
+
+    def _replace(self, upn: str, change: Callable[[User], User]) -> User:
+        user = self.user(upn)
+        if user is None:
+            raise ValueError(f"no account {upn!r} in {self.domain}")
+        changed = change(user)
+        self.users[self.users.index(user)] = changed
+        return changed
 
     def user_by_oid(self, oid: str) -> User | None:
         """Return the account with this object id."""
@@ -156,6 +194,7 @@ def default_tenant(*, client_secret: str | None = None, redirect_uris: tuple[str
                 upn="admin@contoso.com",
                 display_name="Adele Admin",
                 job_title="Global administrator",
+                is_administrator=True,
             ),
             User(
                 oid="10000000-0000-4000-8000-000000000005",
@@ -170,7 +209,7 @@ def default_tenant(*, client_secret: str | None = None, redirect_uris: tuple[str
                 client_id=CLIENT_ID,
                 display_name="Sendoff",
                 object_id="20000000-0000-4000-8000-000000000001",
-                secrets=[ClientSecret.fresh(client_secret)],
+                secrets=[ClientSecret.fresh(machine_time(), client_secret)],
                 redirect_uris=list(redirect_uris),
             ),
         ),

@@ -6,6 +6,7 @@ Routes, where `{tenant}` is the tenant's id, a domain of it, `organizations` or 
 - `GET /{tenant}/v2.0/.well-known/openid-configuration`, `GET /{tenant}/discovery/v2.0/keys`,
   `GET /common/discovery/instance`
 - `GET`, `POST /{tenant}/oauth2/v2.0/authorize`, and the forms behind it: see `entra_authorize.py`
+- `GET /{tenant}/v2.0/adminconsent`, and the forms behind it: see `entra_consent.py`
 - `POST /{tenant}/oauth2/v2.0/token`: see `entra_token.py`
 - `GET /{tenant}/oauth2/v2.0/logout`
 - Graph, on the same listener: see `graph.py`
@@ -17,9 +18,12 @@ from collections import Counter
 from aiohttp import web
 
 from local.microsoft import control
-from local.microsoft.aadsts import Aadsts, EntraError, by_code
+from local.microsoft.aadsts import Aadsts, by_code
 from local.microsoft.directory import App, Tenant, User
 from local.microsoft.entra_authorize import Authorize
+from local.microsoft.entra_consent import AdminConsent
+from local.microsoft.entra_error import EntraError
+from local.microsoft.entra_mischief import Mischiefs
 from local.microsoft.entra_token import TokenEndpoint
 from local.microsoft.grants import Grants
 from local.microsoft.tokens import Tokens
@@ -31,22 +35,28 @@ class Entra:
     """
     The provider's state and what its endpoints share.
 
-    `base_url` is without a slash at its end. `grants` holds the clock for codes and refresh tokens.
+    `base_url` is without a slash at its end. Everything goes by the clock of `tokens`.
     """
 
     #: Path segments that name no one tenant.
     shared_segments = frozenset({"common", "organizations"})
 
-    def __init__(self, tenant: Tenant, tokens: Tokens, base_url: str, grants: Grants | None = None) -> None:
+    def __init__(self, tenant: Tenant, tokens: Tokens, base_url: str) -> None:
         self.tenant = tenant
         self.tokens = tokens
         self.base_url = base_url
-        self.grants = grants or Grants()
+        self.clock = tokens.clock
+        self.grants = Grants(self.clock)
         self.faults = control.Faults(OPERATIONS)
         self.grant_types: Counter[str] = Counter()
         self.refusals: Counter[int] = Counter()
         #: Object ids of accounts that an administrator has blocked since the start.
         self.blocked: set[str] = set()
+        #: Whether nobody but an administrator may consent.
+        self.admin_consent_only = False
+        #: Whether Graph says who somebody is to a token for Exchange too.
+        self.userinfo_for_any_audience = False
+        self.mischiefs = Mischiefs()
 
     @property
     def issuer(self) -> str:
@@ -57,6 +67,7 @@ class Entra:
         """Return the routes of discovery, sign-in and tokens."""
         authorize, token = Authorize(self), TokenEndpoint(self)
         return [
+            *AdminConsent(self).routes(),
             web.get("/common/discovery/instance", self._instance),
             web.get("/{tenant}/v2.0/.well-known/openid-configuration", self._discovery),
             web.get("/{tenant}/discovery/v2.0/keys", self._keys),
@@ -90,6 +101,8 @@ class Entra:
         """Answer with a failure that was ordered."""
         if fault.status == 0:
             return control.drop(request)
+        if fault.garbage is not None:
+            return control.garble(fault)
         if fault.html:
             text = f"<html><body><h1>{fault.status}</h1><p>Our services aren't available right now</p></html>"
             return web.Response(
@@ -120,7 +133,11 @@ class Entra:
         return web.json_response(
             {
                 "token_endpoint": f"{here}/oauth2/v2.0/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+                "token_endpoint_auth_methods_supported": [
+                    "client_secret_post",
+                    "private_key_jwt",
+                    "client_secret_basic",
+                ],
                 "jwks_uri": f"{here}/discovery/v2.0/keys",
                 "response_modes_supported": ["query", "fragment", "form_post"],
                 "subject_types_supported": ["pairwise"],
@@ -143,6 +160,7 @@ class Entra:
                     "nonce",
                     "preferred_username",
                     "name",
+                    "email",
                     "tid",
                     "ver",
                 ],

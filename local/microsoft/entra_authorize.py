@@ -11,6 +11,7 @@ No script is needed and no password is asked, so a browser and a small client wa
    field `#other-account` and the button `#next`.
 3. The consent page's form posts to `/{tenant}/consent`: `ctx`, and `decision` = `accept` or `cancel` (buttons
    `#accept` and `#cancel`). It is left out if all of it was consented to before, unless `prompt=consent`.
+   Where only an administrator may consent, another person goes back to the app with AADSTS90094 instead.
 4. 302 to the redirect URI with `code`, `state`, `session_state` (and `client_info` if it was asked for), or
    with `error` and `error_description`. Under `response_mode=form_post` a page with a form comes instead,
    which submits itself, or by its button `#continue`.
@@ -22,15 +23,15 @@ import base64
 import json
 import secrets
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from local.microsoft import pages, scopes
-from local.microsoft.aadsts import Aadsts, EntraError
+from local.microsoft.aadsts import Aadsts
 from local.microsoft.directory import App, User
+from local.microsoft.entra_error import EntraError
 from local.microsoft.grants import Code
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
     from local.microsoft.entra import Entra
 
-#: How long a half-finished sign-in is remembered.
-SIGN_IN_LIFETIME = timedelta(minutes=15)
 #: Names the browser's signed-in accounts, as Entra's own session cookie does.
 COOKIE = "LOCALSTSAUTH"
 #: RFC 7636 §4.2.
@@ -185,7 +184,7 @@ class Authorize:
 
     def _remember(self, sign_in: SignIn) -> str:
         now = self.entra.grants.clock()
-        for context in [c for c, s in self._sign_ins.items() if now - s.started_at > SIGN_IN_LIFETIME]:
+        for context in [c for c, s in self._sign_ins.items() if now - s.started_at > pages.SIGN_IN_LIFETIME]:
             del self._sign_ins[context]
         context = secrets.token_urlsafe(24)
         self._sign_ins[context] = sign_in
@@ -193,7 +192,7 @@ class Authorize:
 
     def _find(self, context: str) -> tuple[str, SignIn | None]:
         sign_in = self._sign_ins.get(context)
-        if sign_in and self.entra.grants.clock() - sign_in.started_at > SIGN_IN_LIFETIME:
+        if sign_in and self.entra.grants.clock() - sign_in.started_at > pages.SIGN_IN_LIFETIME:
             return context, None
         return context, sign_in
 
@@ -227,6 +226,10 @@ class Authorize:
         if sign_in.prompt != "consent" and not self._wants_consent(sign_in, user):
             del self._sign_ins[context]
             return self._back_with_code(sign_in, user)
+        if self.entra.admin_consent_only and not user.is_administrator:
+            del self._sign_ins[context]
+            details = {"domain": self.entra.tenant.display_name, "name": sign_in.app.display_name}
+            return _back_with_error(sign_in, EntraError(Aadsts.NO_ADMIN_CONSENT, details))
         return pages.page(
             "consent.html",
             action=f"/{sign_in.tenant_segment}/consent",
@@ -234,6 +237,7 @@ class Authorize:
             app=sign_in.app,
             tenant=self.entra.tenant,
             user=user,
+            everybody=False,
             photo=pages.data_uri(user.photo),
             permissions=scopes.sentences(scopes.read(sign_in.scope, sign_in.app, self.entra.tenant)),
         )

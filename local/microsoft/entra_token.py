@@ -2,26 +2,30 @@
 The token endpoint: `POST /{tenant}/oauth2/v2.0/token` (RFC 6749 §3.2).
 
 Three grant types. `authorization_code` and `refresh_token` give a token for one resource, a refresh token if
-`offline_access` was asked for, an ID token if `openid` was; `client_credentials` gives an app-only token. The
-client proves itself with a client secret, in the body or as HTTP Basic.
+`offline_access` was asked for, an ID token if `openid` was; `client_credentials` gives an app-only token. How
+the client proves itself is settled in `entra_client.py`, what can be wrong with a success in
+`entra_mischief.py`.
 """
 
-import base64
-import binascii
-import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 from aiohttp import web
 
 from local.microsoft import scopes
-from local.microsoft.aadsts import Aadsts, EntraError
+from local.microsoft.aadsts import Aadsts
 from local.microsoft.directory import App, User
 from local.microsoft.entra_authorize import client_info
+from local.microsoft.entra_client import ClientAuthentication, basic
+from local.microsoft.entra_error import EntraError
+from local.microsoft.entra_mischief import OTHER_TENANT, SHRUNK_LENGTH, Mischief
 
 if TYPE_CHECKING:
     from local.microsoft.entra import Entra
+
+
+#: The permission without which no mail goes.
+SEND = "SMTP.Send"
 
 
 class TokenEndpoint:
@@ -29,6 +33,7 @@ class TokenEndpoint:
 
     def __init__(self, entra: "Entra") -> None:
         self.entra = entra
+        self._client = ClientAuthentication(entra)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer a token request, with a token or with Entra's error."""
@@ -47,14 +52,14 @@ class TokenEndpoint:
         return web.json_response(document, headers=headers)
 
     def _grant(self, request: web.Request, form: Mapping[str, str]) -> dict[str, Any]:
-        basic_id, basic_secret = _basic(request.headers.get("Authorization", ""))
+        basic_id, basic_secret = basic(request.headers.get("Authorization", ""))
         segment = request.match_info["tenant"]
         client_id = form.get("client_id") or basic_id
         for parameter, value in (("grant_type", form.get("grant_type")), ("client_id", client_id)):
             if not value:
                 raise EntraError(Aadsts.MISSING, {"parameter": parameter})
         app = self.entra.app_for(segment, client_id)
-        self._authenticate(app, form, form.get("client_secret") or basic_secret)
+        self._client.check(app, form, form.get("client_secret") or basic_secret)
         match form["grant_type"]:
             case "authorization_code":
                 return self._by_code(app, form)
@@ -64,20 +69,6 @@ class TokenEndpoint:
                 return self._for_app(segment, app, form)
             case other:
                 raise EntraError(Aadsts.GRANT_TYPE, {"grant_type": other})
-
-    def _authenticate(self, app: App, form: Mapping[str, str], secret: str) -> None:
-        details = {"client_id": app.client_id}
-        if form.get("client_assertion"):
-            raise EntraError(Aadsts.ASSERTION)
-        if not secret:
-            raise EntraError(Aadsts.NO_SECRET)
-        known = next(
-            (one for one in app.secrets if hmac.compare_digest(one.value.encode(), secret.encode())), None
-        )
-        if known is None:
-            raise EntraError(Aadsts.WRONG_SECRET, details)
-        if known.expires_at <= self.entra.grants.clock():
-            raise EntraError(Aadsts.EXPIRED_SECRET, details)
 
     def _by_code(self, app: App, form: Mapping[str, str]) -> dict[str, Any]:
         for parameter in ("code", "redirect_uri"):
@@ -99,20 +90,25 @@ class TokenEndpoint:
             asked = scopes.Asked(asked.openid | agreed.openid, asked.targets)
         else:
             asked = scopes.Asked(agreed.openid, agreed.targets[:1])
-        family = None
-        return self._delegated(app, self._user(code.oid), asked, family=family, nonce=code.nonce)
+        document = self._delegated(app, self._user(code.oid), asked, nonce=code.nonce)
+        if "offline_access" in asked.openid:
+            self._add_refresh(document, code.oid, app, scope=code.scope)
+        return document
 
     def _by_refresh(self, app: App, form: Mapping[str, str]) -> dict[str, Any]:
         if not form.get("refresh_token"):
             raise EntraError(Aadsts.MISSING, {"parameter": "refresh_token"})
         refresh = self.entra.grants.use_refresh(form["refresh_token"], client_id=app.client_id)
+        # RFC 6749 §6: without a scope it is that of the grant, and of several resources the first.
         scope = form.get("scope", "")
-        asked = scopes.read(scope, app, self.entra.tenant)
-        _one_resource(asked, scope)
-        user = self._user(refresh.oid)
+        asked = scopes.read(scope or refresh.scope, app, self.entra.tenant)
+        if scope:
+            _one_resource(asked, scope)
+        document = self._delegated(
+            app, self._user(refresh.oid), scopes.Asked(asked.openid, asked.targets[:1]), nonce=None
+        )
         # Whoever holds a refresh token was granted offline access; Entra renews it without being asked.
-        asked = scopes.Asked(asked.openid | {"offline_access"}, asked.targets)
-        document = self._delegated(app, user, asked, family=refresh.family, nonce=None)
+        self._add_refresh(document, refresh.oid, app, scope=refresh.scope, family=refresh.family)
         refresh.used = True
         return document
 
@@ -126,7 +122,8 @@ class TokenEndpoint:
             raise EntraError(Aadsts.NOT_DEFAULT, {"scope": scope})
         target = asked.targets[0]
         roles = app.roles if target.resource is scopes.EXCHANGE else ()
-        token, life = self.entra.tokens.app_only(app, audience=target.uri, roles=roles)
+        audience, tenant_id = self._aim(target.uri)
+        token, life = self.entra.tokens.app_only(app, audience=audience, roles=roles, tenant_id=tenant_id)
         return {
             "token_type": "Bearer",
             "expires_in": life,
@@ -134,9 +131,7 @@ class TokenEndpoint:
             "access_token": token,
         }
 
-    def _delegated(
-        self, app: App, user: User, asked: scopes.Asked, *, family: str | None, nonce: str | None
-    ) -> dict[str, Any]:
+    def _delegated(self, app: App, user: User, asked: scopes.Asked, *, nonce: str | None) -> dict[str, Any]:
         target = asked.targets[0] if asked.targets else None
         # A request for OpenID's scopes alone gets a token for Graph's userinfo.
         resource, audience = (target.resource, target.uri) if target else (scopes.GRAPH, scopes.GRAPH.uris[0])
@@ -148,12 +143,18 @@ class TokenEndpoint:
             raise EntraError(Aadsts.NO_CONSENT, {"client_id": app.client_id, "name": app.display_name})
         # The token carries everything that was consented to on the resource, not only what was asked now.
         granted = set(consented)
+        if SEND in granted and resource is scopes.EXCHANGE and self.entra.mischiefs.takes(Mischief.LESS):
+            granted.discard(SEND)
+            wanted -= {SEND}
         named = [f"{audience}/{permission}" for permission in sorted(wanted)]
         if resource is scopes.GRAPH:
             openid = asked.openid - {"offline_access"}
             granted |= openid
             named = sorted(openid) + named
-        token, life = self.entra.tokens.delegated(user, app, audience=audience, scopes=granted)
+        audience, tenant_id = self._aim(audience)
+        token, life = self.entra.tokens.delegated(
+            user, app, audience=audience, scopes=granted, tenant_id=tenant_id
+        )
         document: dict[str, Any] = {
             "token_type": "Bearer",
             "scope": " ".join(named),
@@ -161,9 +162,6 @@ class TokenEndpoint:
             "ext_expires_in": life,
             "access_token": token,
         }
-        if "offline_access" in asked.openid:
-            refresh = self.entra.grants.new_refresh(user.oid, app.client_id, family=family)
-            document["refresh_token"] = refresh.value
         if "openid" in asked.openid:
             document["id_token"] = self.entra.tokens.id_token(
                 user, app, issuer=self.entra.issuer, nonce=nonce
@@ -171,9 +169,29 @@ class TokenEndpoint:
         document["client_info"] = client_info(user, self.entra.tenant.id)
         return document
 
+    def _add_refresh(
+        self, document: dict[str, Any], oid: str, app: App, *, scope: str, family: str | None = None
+    ) -> None:
+        refresh = self.entra.grants.new_refresh(oid, app.client_id, family=family, scope=scope)
+        if self.entra.mischiefs.takes(Mischief.NO_REFRESH_TOKEN):
+            return
+        shrunk = family is not None and self.entra.mischiefs.takes(Mischief.SHRUNK_REFRESH_TOKEN)
+        document["refresh_token"] = refresh.value[:SHRUNK_LENGTH] if shrunk else refresh.value
+
+    def _aim(self, audience: str) -> tuple[str, str | None]:
+        """Return whom the access token is for and of which other tenant it is: as ordered, or as is right."""
+        graph = scopes.GRAPH.uris[0]
+        if audience != graph and self.entra.mischiefs.takes(Mischief.AUDIENCE):
+            audience = graph
+        return audience, OTHER_TENANT if self.entra.mischiefs.takes(Mischief.TENANT) else None
+
     def _user(self, oid: str) -> User:
         user = self.entra.tenant.user_by_oid(oid)
-        if user is None or not self.entra.may_sign_in(user):
+        if user is None:
+            # Entra hides the name from whoever holds no more than a token.
+            details = {"upn": "{EUII Hidden}", "domain": self.entra.tenant.display_name}
+            raise EntraError(Aadsts.NO_USER, details)
+        if not self.entra.may_sign_in(user):
             raise EntraError(Aadsts.DISABLED_USER)
         return user
 
@@ -181,14 +199,3 @@ class TokenEndpoint:
 def _one_resource(asked: scopes.Asked, scope: str) -> None:
     if len(asked.targets) > 1:
         raise EntraError(Aadsts.TWO_RESOURCES, {"scope": scope})
-
-
-def _basic(header: str) -> tuple[str, str]:
-    scheme, _, credentials = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        name, _, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return unquote_plus(name), unquote_plus(secret)  # RFC 6749 §2.3.1: both are form-encoded first

@@ -12,19 +12,18 @@ import hmac
 import secrets
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from local.microsoft.aadsts import Aadsts, EntraError, moment
+from local.microsoft.aadsts import Aadsts
+from local.microsoft.clock import machine_time
+from local.microsoft.entra_error import EntraError, moment
 
 #: Entra's authorization codes live about ten minutes.
 CODE_LIFETIME = timedelta(minutes=10)
 #: A refresh token that nobody uses for so long is gone.
 REFRESH_INACTIVITY = timedelta(days=90)
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
+#: Stands for the object id where an administrator consents for the whole tenant.
+EVERYBODY = ""
 
 
 @dataclass(slots=True)
@@ -56,12 +55,17 @@ class Code:
 
 @dataclass(slots=True)
 class Refresh:
-    """A refresh token. `family` is the consent that it came from; `ended` is why it is not good any more."""
+    """
+    A refresh token. `family` is the consent that it came from; `ended` is why it is not good any more.
+
+    `scope` is what a request that names none is about.
+    """
 
     value: str = field(repr=False)
     oid: str
     client_id: str
     family: str
+    scope: str
     issued_at: datetime
     used: bool = False
     ended: Aadsts | None = None
@@ -71,7 +75,7 @@ class Refresh:
 class Grants:
     """All of it, in memory. `clock` says what time it is for codes and refresh tokens."""
 
-    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, clock: Callable[[], datetime] = machine_time) -> None:
         self.clock = clock
         self.revoke_family_on_reuse = False
         self._codes: dict[str, Code] = {}
@@ -83,12 +87,17 @@ class Grants:
         self._consents.setdefault((oid, client_id, resource), set()).update(permissions)
 
     def consented(self, oid: str, client_id: str, resource: str) -> frozenset[str]:
-        """Return the permissions on a resource that a person lets an app have."""
-        return frozenset(self._consents.get((oid, client_id, resource), ()))
+        """Return the permissions on a resource that a person, or the administrator, lets an app have."""
+        own, given = ((who, client_id, resource) for who in (oid, EVERYBODY))
+        return frozenset(self._consents.get(own, set()) | self._consents.get(given, set()))
 
-    def withdraw_consent(self, oid: str) -> None:
-        """Forget all that a person consented to; refresh tokens stay, and find nothing behind them."""
-        for key in [key for key in self._consents if key[0] == oid]:
+    def withdraw_consent(self, oid: str | None) -> None:
+        """
+        Forget all that a person consented to; refresh tokens stay, and find nothing behind them.
+
+        None is everybody, and what an administrator gave for them. One person cannot take that back.
+        """
+        for key in [key for key in self._consents if oid is None or key[0] == oid]:
             del self._consents[key]
 
     def new_code(self, code: Code) -> str:
@@ -114,13 +123,14 @@ class Grants:
         code.redeemed = True
         return code
 
-    def new_refresh(self, oid: str, client_id: str, *, family: str | None = None) -> Refresh:
+    def new_refresh(self, oid: str, client_id: str, *, family: str | None = None, scope: str = "") -> Refresh:
         """Make a refresh token, of a new family unless one is named."""
         refresh = Refresh(
             value=f"1.{secrets.token_urlsafe(120)}",
             oid=oid,
             client_id=client_id,
             family=family or secrets.token_hex(8),
+            scope=scope,
             issued_at=self.clock(),
         )
         self._refreshes[refresh.value] = refresh

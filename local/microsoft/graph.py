@@ -1,7 +1,8 @@
 """
 Microsoft Graph, as much of it as tells who somebody is: `/v1.0/me`, the photo, and OpenID Connect's userinfo.
 
-A token must have Graph's audience and the delegated permission `User.Read` (`openid` for userinfo).
+A token must have Graph's audience and the delegated permission `User.Read` (`openid` for userinfo), unless
+`userinfo_for_any_audience` makes one for Exchange do as well.
 """
 
 import uuid
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from local.microsoft.directory import User
 from local.microsoft.entra import Entra
-from local.microsoft.scopes import GRAPH
+from local.microsoft.scopes import EXCHANGE, GRAPH
 from local.microsoft.tokens import Refusal, TokenRefused
 
 #: The sizes in which Graph offers a photo; this one keeps a single picture and gives it for each.
@@ -93,18 +94,32 @@ class Graph:
         if fault:
             return self.entra.fail(request, fault)
         try:
-            user = self._caller(request, "openid")
+            user, app_id = self._caller_and_app(request, "openid")
         except GraphError as error:
             return _refuse(error)
-        picture = f"{self.entra.base_url}/v1.0/me/photo/$value"
-        return web.json_response({"sub": user.oid, "name": user.display_name, "picture": picture})
+        given, _, family = user.display_name.partition(" ")
+        return web.json_response(
+            {
+                # The ID token's (OpenID Connect Core §5.3.2).
+                "sub": self.entra.tokens.subject(user, app_id),
+                "name": user.display_name,
+                "family_name": family,
+                "given_name": given,
+                "picture": f"{self.entra.base_url}/v1.0/me/photo/$value",
+                "email": user.upn,
+            }
+        )
 
     def _caller(self, request: web.Request, permission: str) -> User:
+        return self._caller_and_app(request, permission)[0]
+
+    def _caller_and_app(self, request: web.Request, permission: str) -> tuple[User, str]:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise GraphError(401, "InvalidAuthenticationToken", "Access token is empty.")
+        others = EXCHANGE.uris if self.entra.userinfo_for_any_audience else ()
         try:
-            claims = self.entra.tokens.verify_access_token(token, audience=set(GRAPH.uris))
+            claims = self.entra.tokens.verify_access_token(token, audience=set(GRAPH.uris + others))
         except TokenRefused as refused:
             message = {
                 Refusal.AUDIENCE: "Access token validation failure. Invalid audience.",
@@ -112,13 +127,15 @@ class Graph:
                 Refusal.MALFORMED: "IDX14100: JWT is not well formed, there are no dots (.).",
             }.get(refused.reason, "Access token validation failure.")
             raise GraphError(401, "InvalidAuthenticationToken", message) from refused
-        if permission not in str(claims.get("scp", "")).split():
+        # A token for Exchange has no permission of Graph's to show.
+        is_foreign = str(claims["aud"]).rstrip("/") in others
+        if not is_foreign and permission not in str(claims.get("scp", "")).split():
             message = "Insufficient privileges to complete the operation."
             raise GraphError(403, "Authorization_RequestDenied", message)
         user = self.entra.tenant.user_by_oid(str(claims["oid"]))
         if user is None:
             raise GraphError(404, "Request_ResourceNotFound", f"Resource '{claims['oid']}' does not exist.")
-        return user
+        return user, str(claims["appid"])
 
 
 def _refuse(error: GraphError) -> web.Response:

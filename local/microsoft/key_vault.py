@@ -82,6 +82,8 @@ class KeyVault:
             return None
         if fault.status == 0:
             return control.drop(request)
+        if fault.garbage is not None:
+            return control.garble(fault)
         code, message, inner = _BY_STATUS.get(
             fault.status, ("InternalServerError", "The service could not answer. Please try again.", None)
         )
@@ -162,9 +164,13 @@ class KeyVault:
     def _item(self, secret: Secret, version: Version, *, with_version: bool = False) -> dict[str, Any]:
         document: dict[str, Any] = {
             "id": f"{self.base_url}/secrets/{secret.name}" + (f"/{version.id}" if with_version else ""),
-            "attributes": version.attributes(),
+            "attributes": version.attributes(self.secrets.recovery_level),
             "tags": version.tags,
         }
+        if version.is_certificate:
+            document["managed"] = True
+            if with_version:
+                document["kid"] = f"{self.base_url}/keys/{secret.name}/{version.id}"
         if version.content_type is not None:
             document["contentType"] = version.content_type
         return document

@@ -19,6 +19,8 @@ from local.microsoft.entra import Entra
 API_VERSION = "2019-08-01"
 #: What a federated credential of an app registration asks a managed identity's token to be for.
 FEDERATION_AUDIENCE = "api://AzureADTokenExchange"
+#: The same in the clouds for the US government and China, to see an app ask for the wrong one.
+FEDERATION_AUDIENCES = frozenset({FEDERATION_AUDIENCE + cloud for cloud in ("", "USGov", "China")})
 #: What App Service says, in its own spelling, of an unknown resource and of any trouble behind it.
 TOKEN_SERVICE_FAILED = "An unexpected error occured while fetching the AAD Token."
 
@@ -50,6 +52,8 @@ class ManagedIdentity:
         fault = await self.entra.faults.next("managed_identity")
         if fault and fault.status == 0:
             return control.drop(request)
+        if fault and fault.garbage is not None:
+            return control.garble(fault)
         try:
             document = self._grant(request, fault)
         except IdentityError as error:
@@ -79,12 +83,19 @@ class ManagedIdentity:
                     "No User Assigned or Delegated Managed Identity found for specified"
                     " ClientId/ResourceId/PrincipalId.",
                 )
-        if scopes.resource_at(resource) is None and resource.rstrip("/") != FEDERATION_AUDIENCE:
-            raise IdentityError(500, TOKEN_SERVICE_FAILED)
         client_id, object_id = identity
-        token, life = self.entra.tokens.managed_identity(
-            client_id=client_id, object_id=object_id, audience=resource
-        )
+        tokens = self.entra.tokens
+        if resource.rstrip("/") in FEDERATION_AUDIENCES:
+            token, life = tokens.federation(
+                client_id=client_id,
+                object_id=object_id,
+                audience=resource.rstrip("/"),
+                issuer=self.entra.issuer,
+            )
+        elif scopes.resource_at(resource):
+            token, life = tokens.managed_identity(client_id=client_id, object_id=object_id, audience=resource)
+        else:
+            raise IdentityError(500, TOKEN_SERVICE_FAILED)
         return {
             "access_token": token,
             "client_id": client_id,

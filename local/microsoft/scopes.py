@@ -8,8 +8,9 @@ registration lists, which here is every delegated permission of the resource.
 
 from dataclasses import dataclass
 
-from local.microsoft.aadsts import Aadsts, EntraError
+from local.microsoft.aadsts import Aadsts
 from local.microsoft.directory import App, Tenant
+from local.microsoft.entra_error import EntraError
 
 #: OpenID Connect's own scopes, with the sentence that the consent page shows.
 OPENID = {

@@ -9,8 +9,10 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from local.microsoft.clock import machine_time
 
 #: 25 KB (about-secrets), in UTF-8.
 MAX_VALUE_BYTES = 25 * 1024
@@ -33,7 +35,11 @@ class VaultError(Exception):
 
 @dataclass(slots=True)
 class Version:
-    """One version of a secret. Times are Unix seconds, as on the wire."""
+    """
+    One version of a secret. Times are Unix seconds, as on the wire.
+
+    A certificate's has a key and a certificate beside it in the vault, which manages all three.
+    """
 
     id: str
     value: str = field(repr=False)
@@ -44,6 +50,7 @@ class Version:
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    is_certificate: bool = False
 
     def apply(self, document: Mapping[str, Any]) -> None:
         """Take the content type, attributes and tags of a set or update request; what is left out stays."""
@@ -56,8 +63,8 @@ class Version:
             if attributes.get(name) is not None:
                 setattr(self, name, attributes[name])
 
-    def attributes(self) -> dict[str, Any]:
-        """Return the `attributes` object."""
+    def attributes(self, recovery_level: str) -> dict[str, Any]:
+        """Return the `attributes` object, in a vault of this recovery level."""
         document: dict[str, Any] = {"enabled": self.enabled}
         if self.nbf is not None:
             document["nbf"] = self.nbf
@@ -66,7 +73,7 @@ class Version:
         return document | {
             "created": self.created,
             "updated": self.updated,
-            "recoveryLevel": "Recoverable+Purgeable",
+            "recoveryLevel": recovery_level,
             "recoverableDays": RECOVERABLE_DAYS,
         }
 
@@ -86,11 +93,21 @@ class Secret:
 
 
 class VaultSecrets:
-    """All secrets of one vault, the deleted ones too."""
+    """
+    All secrets of one vault, the deleted ones too.
 
-    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    Under `purge_protection` a deleted one goes only by the passing of its time.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = machine_time) -> None:
         self.clock = clock
+        self.purge_protection = False
         self._secrets: dict[str, Secret] = {}  # names have no case
+
+    @property
+    def recovery_level(self) -> str:
+        """What the vault says of each secret."""
+        return "Recoverable" if self.purge_protection else "Recoverable+Purgeable"
 
     def set(self, name: str, document: Mapping[str, Any]) -> tuple[Secret, Version]:
         """Make a new version. Raises VaultError."""
@@ -181,7 +198,19 @@ class VaultSecrets:
 
     def purge(self, name: str) -> None:
         """Remove a deleted secret for good, so that its name is free. Raises VaultError."""
-        del self._secrets[self.deleted(name).name.lower()]
+        secret = self.deleted(name)
+        if self.purge_protection:
+            message = (
+                'Operation "purge" is not allowed because purge protection is enabled for this vault. Key'
+                " Vault service will automatically purge it after the retention period has passed."
+            )
+            raise VaultError(403, "Forbidden", message)
+        del self._secrets[secret.name.lower()]
+
+    def expire(self, name: str, when: int | None) -> None:
+        """Set when the latest version of a secret ends, or that it does not. Raises VaultError."""
+        _, version = self.find(name)
+        version.exp, version.updated = when, self._now()
 
     def _now(self) -> int:
         return int(self.clock().timestamp())

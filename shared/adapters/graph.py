@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import requests
 
-from shared.core.oauth import Picture
+from shared.core.grant import Picture
 
 _TIMEOUT_SECONDS = 5
 _LARGEST_PICTURE_BYTES = 200_000  # a 96 × 96 picture has a few kilobytes

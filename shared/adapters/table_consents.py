@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.core.oauth import PendingConsent
+from shared.core.grant import PendingConsent
 
 if TYPE_CHECKING:
     from shared.adapters.table_client import Entity, Table
@@ -58,9 +58,9 @@ class TableConsents:
         expires_at = datetime.fromtimestamp(found["expires_at"].timestamp(), UTC)
         return PendingConsent(found["sender"], expires_at, found["outcome"], flow, state, key, found["etag"])
 
-    def use_up(self, pending: PendingConsent, *, outcome: str) -> PendingConsent | None:
-        """Note ``outcome`` and drop the flow; None when somebody else was first."""
-        used = replace(pending, outcome=outcome, flow="")
+    def use_up(self, pending: PendingConsent, *, outcome: str, mark: str = "") -> PendingConsent | None:
+        """Note ``outcome``, with ``mark`` in the place of the flow; None when somebody else was first."""
+        used = replace(pending, outcome=outcome, flow=mark)
         version = self._table.replace(_entity(used), etag=pending.version)
         return replace(used, version=version) if version else None
 

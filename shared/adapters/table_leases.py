@@ -45,5 +45,6 @@ class TableLeases:
         return self._table.replace(entity, etag=found["etag"]) or ""
 
     def release(self, name: str, mark: str) -> None:
-        """Give the lease back; harmless when it has ended and another has taken it."""
-        self._table.delete(name, _ROW, etag=mark)
+        """Give the lease back; harmless when it has ended and another has taken it, or for ""."""
+        if mark:
+            self._table.delete(name, _ROW, etag=mark)

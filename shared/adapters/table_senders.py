@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.core.connection import Connection, Warned
 from shared.core.holds import Hold, Pause, Proof, SenderState, Trouble
 from shared.core.pacing import Pace, Place, Sent
 
@@ -61,6 +62,8 @@ def _values(state: SenderState) -> dict[str, Any]:
         "line": state.line,
         "serving": {holder: _number(until) for holder, until in state.serving.items()},
         "last_mail_at": _number(state.last_mail_at),
+        "granted_at": _number(state.granted_at),
+        "credential_expires_at": _number(state.credential_expires_at),
         "returning": sorted(state.returning),
         "address_holds": {address: _hold_values(hold) for address, hold in state.address_holds.items()},
     }
@@ -70,6 +73,11 @@ def _values(state: SenderState) -> dict[str, Any]:
         values["trouble"] = [state.trouble.rule, _number(state.trouble.since), state.trouble.count]
     if state.hold:
         values["hold"] = _hold_values(state.hold)
+    if state.warned:
+        warned = state.warned
+        values["warned"] = [_number(warned.expires_at), warned.before.total_seconds(), _number(warned.at)]
+    if state.connection:
+        values["connection"] = _connection_values(state.connection)
     return {name: value for name, value in values.items() if value}
 
 
@@ -82,13 +90,25 @@ def _hold_values(hold: Hold) -> dict[str, Any]:
         "probe_at": _number(hold.probe_at),
         "probes": hold.probes,
         "trying": hold.trying,
-        "told": hold.told,
+        "told_at": _number(hold.told_at),
+    }
+
+
+def _connection_values(connection: Connection) -> dict[str, Any]:
+    return {
+        "account": connection.account,
+        "display_name": connection.display_name,
+        "connected_at": _number(connection.connected_at),
+        "refreshed_at": _number(connection.refreshed_at),
+        "token_expires_at": _number(connection.token_expires_at),
+        "dies_at": _number(connection.dies_at),
     }
 
 
 def _state(entity: Entity) -> SenderState:
     values: dict[str, Any] = json.loads(entity["state"])
     pause, trouble, hold = values.get("pause"), values.get("trouble"), values.get("hold")
+    warned, connection = values.get("warned"), values.get("connection")
     return SenderState(
         entity["PartitionKey"],
         pace=Pace(
@@ -104,8 +124,25 @@ def _state(entity: Entity) -> SenderState:
         hold=_hold(hold) if hold else None,
         address_holds={address: _hold(one) for address, one in values.get("address_holds", {}).items()},
         last_mail_at=_optional(values.get("last_mail_at")),
+        connection=_connection(connection) if connection else None,
+        granted_at=_optional(values.get("granted_at")),
+        credential_expires_at=_optional(values.get("credential_expires_at")),
+        warned=Warned(_moment(warned[0]), timedelta(seconds=warned[1]), _moment(warned[2]))
+        if warned
+        else None,
         returning=frozenset(values.get("returning", ())),
         version=entity["etag"],
+    )
+
+
+def _connection(values: dict[str, Any]) -> Connection:
+    return Connection(
+        values["account"],
+        values["display_name"],
+        connected_at=_moment(values["connected_at"]),
+        refreshed_at=_moment(values["refreshed_at"]),
+        token_expires_at=_moment(values["token_expires_at"]),
+        dies_at=_optional(values["dies_at"]),
     )
 
 
@@ -118,7 +155,8 @@ def _hold(values: dict[str, Any]) -> Hold:
         probe_at=_optional(values["probe_at"]),
         probes=values["probes"],
         trying=values["trying"],
-        told=values["told"],
+        told_at=_optional(values.get("told_at"))
+        or (_moment(values["since"]) if values.get("told") else None),
     )
 
 

@@ -20,11 +20,15 @@ from shared.core.smtp import Phase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.core.connection import Connection, Warned
     from shared.core.reply import Judgement
 
 FIRST_PROBE: Final = timedelta(minutes=1)
 # A permission given in Exchange takes up to an hour to act; asking more often than this helps nobody.
 LONGEST_PROBE: Final = timedelta(hours=1)
+
+# A hold that nobody has mended is told again after so long.
+TELL_AGAIN: Final = timedelta(days=1)
 
 # What Exchange says for a while when its back ends are busy, and for hours when a permission or the routing
 # is wrong (MailKit#566 and facts of the field): the same answer for so long is a person's business.
@@ -53,6 +57,8 @@ class Proof(enum.Enum):
 
     #: Signing in works: the cause showed before any message was handed over.
     SESSION = "session"
+    #: The provider gives a new token: what is wrong is the grant, and the old token may work for an hour yet.
+    TOKEN = "token"  # noqa: S105 - the kind of proof
     #: One message goes through: the server said it after a message only, so one of those that wait is tried.
     MESSAGE = "message"
     #: A person says so: a person held it.
@@ -65,7 +71,7 @@ class Hold:
     Why a sender, or one From address of it, is held.
 
     ``remedy`` is its key in the catalogue, ``reason`` the sentence with what to type. ``trying`` says that
-    one message may go to see whether the cause is gone, ``told`` that the event has gone out.
+    one message may go to see whether the cause is gone, ``told_at`` when the event last went out.
     """
 
     remedy: str
@@ -75,7 +81,11 @@ class Hold:
     probe_at: datetime | None
     probes: int = 0
     trying: bool = False
-    told: bool = False
+    told_at: datetime | None = None
+
+    def is_to_be_told(self, now: datetime) -> bool:
+        """Whether somebody is to hear of it now: at its beginning, and once a day while it lasts."""
+        return self.told_at is None or now - self.told_at >= TELL_AGAIN
 
     def probed(self, now: datetime) -> Hold:
         """Return the hold with its next probe later than the one before."""
@@ -107,7 +117,9 @@ class SenderState:
 
     ``line`` says that mail waits in its line. ``serving`` names the instances that serve it and until when
     each has promised to look at it again. ``returning`` are From addresses whose mail is to come
-    back to the line from where it stood aside. ``last_mail_at`` is when a message was last let go.
+    back to the line from where it stood aside. ``last_mail_at`` is when a message was last let go,
+    ``granted_at`` when a person last gave or took away the grant; ``warned`` is the last warning that the
+    client credential, which ends at ``credential_expires_at``, is about to.
     """
 
     sender: str
@@ -120,6 +132,10 @@ class SenderState:
     returning: frozenset[str] = frozenset()
     trouble: Trouble | None = None
     last_mail_at: datetime | None = None
+    connection: Connection | None = None
+    granted_at: datetime | None = None
+    credential_expires_at: datetime | None = None
+    warned: Warned | None = None
     version: str = ""
 
     def is_served(self, now: datetime, *, beside: str = "") -> bool:
@@ -232,7 +248,7 @@ def held(state: SenderState, hold: Hold, address: str) -> SenderState:
             probes=known.probes,
             probe_at=known.probe_at or hold.probe_at,
             trying=False,
-            told=known.told,
+            told_at=known.told_at,
         )
     if address:
         return replace(state, address_holds={**state.address_holds, address: hold})
@@ -273,23 +289,27 @@ def returned(state: SenderState, address: str) -> SenderState:
     return replace(state, returning=state.returning - {address}, line=True)
 
 
-def told(state: SenderState, address: str) -> SenderState:
-    """Return the state in which a hold was told."""
+def told(state: SenderState, address: str, now: datetime) -> SenderState:
+    """Return the state in which a hold was told; the very same one where it had been."""
     hold = state.address_holds.get(address) if address else state.hold
-    if hold is None or hold.told:
+    if hold is None or not hold.is_to_be_told(now):
         return state
-    hold = replace(hold, told=True)
+    hold = replace(hold, told_at=now)
     if address:
         return replace(state, address_holds={**state.address_holds, address: hold})
     return replace(state, hold=hold)
+
+
+#: What an accepted message proves nothing about.
+_NOT_BY_MAIL: Final = frozenset({Proof.PERSON, Proof.TOKEN})
 
 
 def after_success(state: SenderState, address: str) -> SenderState:
     """Return the state after an accepted message: what was counted against it is forgotten, holds end."""
     state = replace(state, trouble=None)
     of_address = state.address_holds.get(address)
-    if of_address and of_address.proof is not Proof.PERSON:
+    if of_address and of_address.proof not in _NOT_BY_MAIL:
         state = resumed(state, address)
-    if state.hold and state.hold.proof is not Proof.PERSON:
+    if state.hold and state.hold.proof not in _NOT_BY_MAIL:
         state = resumed(state, "")
     return state

@@ -219,6 +219,8 @@ RULES: Final[tuple[Rule, ...]] = (
          _AGAIN, "token-refused", _SENDER, "expired, wrong audience, scope or user: it does not say which"),
     Rule("xoauth2-switched-off", _AUTH, "504", "", "",
          _HOLD, "xoauth2-not-offered", _SENDER, "the mechanism is not known or not allowed"),
+    Rule("token-ends-soon", _AUTH, "501", "5.5.127", "",
+         _AGAIN, "token-refused", _SENDER, "High Volume Email wants ten minutes left in a token"),
     Rule("xoauth2-data-refused", _AUTH, "501", "", "",
          _HOLD, "xoauth2-data-refused", _SENDER, "the user of the grant is empty or malformed"),
     Rule("basic-auth-retired", _ANY, "550", "5.7.30", "",

@@ -151,6 +151,21 @@ def _senders() -> dict[str, Any]:
                 "resumeSender", "Let a sender go on", one, wrong, body="Resume", required=False
             ),
         },
+        "/senders/{sender}/test": {
+            "parameters": [name],
+            "post": _operation(
+                "testSender",
+                "Send a test mail",
+                {"202": _ok("Trial", "It is on its way")["200"]},
+                wrong,
+                body="TrialOf",
+                required=False,
+            ),
+        },
+        "/senders/{sender}/grant": {
+            "parameters": [name],
+            "delete": _operation("disconnectSender", "Take a sender's grant away", one, (401, 404, 409, 503)),
+        },
     }
 
 
@@ -320,14 +335,26 @@ def _views() -> dict[str, Any]:
         "state": {"enum": ["sending", "held", "paused"]},
         "hold": _or_null(_of("HoldStanding")),
         "held_addresses": {"type": "object", "additionalProperties": _of("HoldStanding")},
+        "account": _or_null(_of("Connection")),
+        "credential_expires_at": _or_null(_MOMENT),
         "paused": _or_null(_object({"until": _MOMENT, "reason": _TEXT})),
         "mail_is_waiting": {"type": "boolean"},
+        "waiting": _WHOLE,
         "last_mail_at": _or_null(_MOMENT),
         "messages_in_the_last_minute": _WHOLE,
         "recipients_in_the_last_day": {"type": "integer"},
         "connections": _WHOLE,
         "limits": {"type": "object", "additionalProperties": _WHOLE},
     }
+    connection = {
+        "name": _TEXT,
+        "display_name": _TEXT,
+        "connected_at": _MOMENT,
+        "refreshed_at": _MOMENT,
+        "token_expires_at": _MOMENT,
+        "grant_expires_at": _or_null(_MOMENT),
+    }
+    trial = {"id": _TEXT, "state": standing["state"], "to": _TEXT, "hold": _or_null(_of("HoldStanding"))}
     problem = {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "detail": _TEXT, "problems": _list(_TEXT)}
     address, reason = {"type": "string", "maxLength": 1000}, {"type": "string", "maxLength": 1000}
     hold = {"reason": reason, "address": address}
@@ -341,6 +368,9 @@ def _views() -> dict[str, Any]:
         "HoldStanding": _object(held),
         "Hold": {**_object(hold, optional=("reason", "address")), "additionalProperties": False},
         "Resume": {**_object({"address": address}, optional=("address",)), "additionalProperties": False},
+        "Connection": _object(connection),
+        "Trial": _object(trial),
+        "TrialOf": {**_object({"to": address}, optional=("to",)), "additionalProperties": False},
         "Sender": _object(sender),
         "Senders": _object({"senders": _list(_of("Sender"))}),
         "Problem": _object(problem, optional=("problems",)),

@@ -1,12 +1,16 @@
 """
-What a browser sent: cookies, read without trusting any of it.
+What a browser sent: cookies and forms, read without trusting any of it.
 """
 
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl
 
 _LONGEST_COOKIE_HEADER = 16_384  # octets; browsers send less, and what is longer is not ours
+
+_LARGEST_FORM = 16_384  # octets; ours have a state and an address
+_MOST_FIELDS = 16
 
 
 def cookies(header: str) -> dict[str, str]:
@@ -23,6 +27,16 @@ def cookies(header: str) -> dict[str, str]:
             continue
         found |= {name: morsel.value for name, morsel in jar.items()}
     return found
+
+
+def form(body: bytes) -> dict[str, str]:
+    """Return the fields of a form (``application/x-www-form-urlencoded``); none where it cannot be read."""
+    if len(body) > _LARGEST_FORM:
+        return {}
+    try:
+        return dict(parse_qsl(body.decode("ascii"), max_num_fields=_MOST_FIELDS, errors="replace"))
+    except (UnicodeDecodeError, ValueError):
+        return {}
 
 
 def consent_cookie(name: str, value: str, *, seconds: int, secure: bool) -> str:

@@ -35,12 +35,13 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def page(html: str, *, status: int, style: str) -> Response:
-    """Return a page whose one stylesheet is ``style``, written into it."""
+def page(html: str, *, status: int, style: str, forms: bool = False) -> Response:
+    """Return a page whose one stylesheet is ``style``, written into it; ``forms`` go to this app alone."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    forms_to = "'self'" if forms else "'none'"
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"base-uri 'none'; form-action {forms_to}; frame-ancestors 'none'"
     )
     headers = {**_SAFE, "Content-Security-Policy": policy, "X-Frame-Options": "DENY"}
     return Response(status, "text/html; charset=utf-8", html.encode(), headers)

@@ -1,5 +1,5 @@
 """
-The routes of ``/senders``: how each stands, and a person's word that holds one or lets it go on.
+The routes of ``/senders``: how each stands, and a person's word: hold, let go on, try, disconnect.
 """
 
 from __future__ import annotations
@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from shared.web.responses import Response, answer, problem
+from shared.errors import GrantError, MessageError
+from shared.web.responses import Response, answer, problem, refused
 from shared.workflows import senders
 
 if TYPE_CHECKING:
@@ -44,6 +45,30 @@ def resume(tools: SendersTools, name: str, body: bytes) -> Response:
     if isinstance(asked, Response):
         return asked
     found = senders.resume(tools, name, address=asked.get("address", ""))
+    return answer(found) if found else _unknown(tools, name)
+
+
+def send_test(tools: SendersTools, name: str, body: bytes, *, base: str) -> Response:
+    """Answer ``POST /senders/{sender}/test``; the body may hold the address it goes ``to``."""
+    asked = _read(body, ("to",))
+    if isinstance(asked, Response):
+        return asked
+    try:
+        sent = senders.send_test(tools, name, to=asked.get("to", ""))
+    except MessageError as error:
+        return refused(error)
+    return answer(sent, status=202, location=f"{base}/{sent['id']}") if sent else _unknown(tools, name)
+
+
+def disconnect(tools: SendersTools, name: str) -> Response:
+    """Answer ``DELETE /senders/{sender}/grant``."""
+    try:
+        found = senders.disconnect(tools, name)
+    except senders.NothingToRemoveError as error:
+        return problem(409, "nothing to remove", str(error))
+    except GrantError as error:
+        said = f"{error}; nothing was removed, and the sender goes on with its next probe: ask again"
+        return problem(503, "the vault does not answer", said)
     return answer(found) if found else _unknown(tools, name)
 
 

@@ -11,78 +11,40 @@ whoever comes without having begun gets no further than 1.
 
 from __future__ import annotations
 
-import enum
-import hashlib
 import json
 import logging
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.core import oauth
-from shared.core.remedies import ENDED_BY_CONSENT
-from shared.errors import CredentialError, GrantError, TokenUnavailableError
+from shared.core import oauth, remedies
+from shared.core.consent import PENDING_FOR, Begun, Ended, Outcome, cookie_name
+from shared.core.token_claims import flaw_of
+from shared.errors import (
+    ConsentRequiredError,
+    CredentialError,
+    GrantError,
+    StorageError,
+    TokenUnavailableError,
+    UnsuitableTokenError,
+)
 from shared.log_words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
-    from shared.core.oauth import Account, Grant, PendingConsent, Picture
+    from shared.core.grant import Account, Grant, PendingConsent
     from shared.core.sender import Sender
+    from shared.core.service import Service
+    from shared.ports import Provider
 
 log = logging.getLogger(__name__)
 
-# Long enough for a second factor and a look for the password; Entra's own code lives for 10 minutes.
-PENDING_FOR = timedelta(minutes=15)
 # What stands with a pending consent whose code is being exchanged.
 _EXCHANGING = "exchanging"
-
-
-class Outcome(enum.Enum):
-    """What came of a visit to the redirect."""
-
-    #: The grant is stored and mail can be sent.
-    CONNECTED = "connected"
-    #: This browser's sign-in was used before and had connected the sender; nothing more was done.
-    ALREADY_CONNECTED = "already-connected"
-    #: There is no such sign-in in this browser: never begun, begun elsewhere, made up, or long over.
-    NOT_BEGUN = "not-begun"
-    #: It was begun here too long ago.
-    EXPIRED = "expired"
-    #: It was used before and had not connected the sender.
-    USED = "used"
-    #: The person, or the tenant, said no.
-    DECLINED = "declined"
-    #: Somebody else signed in than the account this sender sends with.
-    WRONG_ACCOUNT = "wrong-account"
-    #: Something that mail needs was not granted.
-    MISSING_SCOPE = "missing-scope"
-    #: The provider refuses this application: an administrator must mend its registration or secret.
-    CREDENTIAL_BROKEN = "credential-broken"
-    #: The provider refused the code.
-    REFUSED = "refused"
-    #: The provider or the vault could not be reached; nothing is lost by trying again.
-    UNAVAILABLE = "unavailable"
-    #: There is no sender of that name.
-    UNKNOWN_SENDER = "unknown-sender"
-
-
-class Provider(Protocol):
-    """An OAuth 2 service; what fails is a ``GrantError``."""
-
-    def begin(self, *, redirect_uri: str, account: str) -> dict[str, Any]:
-        """Begin a flow: ``auth_uri``, ``state`` and what must stay secret."""
-        ...
-
-    def complete(self, flow: Mapping[str, Any], answer: Mapping[str, str], *, now: datetime) -> Grant:
-        """Exchange the code that came back."""
-        ...
-
-    def picture(self, grant: Grant, *, now: datetime) -> tuple[Picture | None, Grant]:
-        """
-        Return the account's picture, and the grant as it is after asking for it; never raises ``GrantError``.
-        """
-        ...
+# What a provider says where the person who signed in may not agree alone.
+_FOR_ADMINISTRATORS = "admin-consent-required"
 
 
 class PendingConsents(Protocol):
@@ -96,8 +58,8 @@ class PendingConsents(Protocol):
         """Return this browser's, or None."""
         ...
 
-    def use_up(self, pending: PendingConsent, *, outcome: str) -> PendingConsent | None:
-        """Note what came of it; None when somebody else was first."""
+    def use_up(self, pending: PendingConsent, *, outcome: str, mark: str = "") -> PendingConsent | None:
+        """Note what came of it, with ``mark`` in the place of the flow; None when somebody else was first."""
         ...
 
 
@@ -108,62 +70,28 @@ class Grants(Protocol):
         """Return the grant of a sender, or None."""
         ...
 
-    def store_grant(self, sender: str, grant: Grant) -> None:
-        """Write the grant of a sender."""
-        ...
 
+class Connections(Protocol):
+    """What connects senders."""
 
-class Holds(Protocol):
-    """What lets senders go on."""
-
-    def resume(
-        self, sender: Sender, *, address: str = "", why: str, only: frozenset[str] = frozenset()
-    ) -> bool:
-        """End a hold, of these remedies where some are named, and have the mail flow."""
+    def connect(self, sender: Sender, grant: Grant) -> None:
+        """Store a grant that a person has just given; from then on mail flows."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentTools:
-    """What consent needs of the world."""
+    """What consent needs of the world; ``explain`` gives the catalogue's sentence for a remedy."""
 
     provider: Callable[[Sender], Provider]
     pending: PendingConsents
     grants: Grants
-    holds: Holds
+    connections: Connections
     senders: Mapping[str, Sender]
+    services: Mapping[str, Service]
+    explain: Callable[[str, Sender], str]
     redirect_uri: str
     clock: Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A sign-in that was begun: where the browser goes, and the cookie it takes along."""
-
-    url: str = field(repr=False)
-    cookie_name: str
-    cookie_value: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """
-    What came of a visit, for the page.
-
-    ``code`` is the provider's own, ``expected`` the account that must sign in.
-    """
-
-    outcome: Outcome
-    sender: str = ""
-    expected: str = ""
-    account: Account | None = None
-    picture: Picture | None = None
-    code: str = ""
-
-
-def cookie_name(state: str) -> str:
-    """Return the cookie of one sign-in: two tabs have two."""
-    return f"sendoff-consent-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
 
 def start(tools: ConsentTools, sender_name: str) -> Begun | Ended:
@@ -171,12 +99,19 @@ def start(tools: ConsentTools, sender_name: str) -> Begun | Ended:
     sender = tools.senders.get(sender_name)
     if sender is None:
         return Ended(Outcome.UNKNOWN_SENDER, sender=sender_name)
+    if tools.services[sender.service].is_app_only:
+        return Ended(
+            Outcome.NOT_NEEDED,
+            sender.name,
+            expected=sender.mailbox,
+            admin_url=tools.provider(sender).admin_consent_url(redirect_uri=tools.redirect_uri),
+        )
     try:
         flow = tools.provider(sender).begin(
             redirect_uri=tools.redirect_uri, account=sender.consenting_account
         )
     except GrantError as error:
-        return _ended(_outcome_of(error), sender, code=error.code, error=error)
+        return _refused(tools, sender, error)
     key = tools.pending.begin(
         state=flow["state"],
         sender=sender.name,
@@ -191,6 +126,9 @@ def start(tools: ConsentTools, sender_name: str) -> Begun | Ended:
 
 def finish(tools: ConsentTools, answer: Mapping[str, str], cookies: Mapping[str, str]) -> Ended:
     """Carry a sign-in that came back to its end."""
+    if "admin_consent" in answer and not answer.get("code"):
+        # An administrator comes back, perhaps in another browser. Nothing of this is believed or kept.
+        return _ended(Outcome.ADMIN_DECLINED if answer.get("error") else Outcome.ADMIN_AGREED, None)
     state = answer.get("state", "")
     key = cookies.get(cookie_name(state), "") if state else ""
     pending = tools.pending.find(state=state, key=key) if key else None
@@ -205,7 +143,8 @@ def finish(tools: ConsentTools, answer: Mapping[str, str], cookies: Mapping[str,
     if using is None:
         return _ended(Outcome.USED, sender)
     ended = _exchange(tools, sender, json.loads(pending.flow), answer)
-    tools.pending.use_up(using, outcome=ended.outcome.value)
+    with suppress(StorageError):  # what came of it is done, and a reload only says less of it
+        tools.pending.use_up(using, outcome=ended.outcome.value, mark=ended.mark)
     return ended
 
 
@@ -216,42 +155,84 @@ def _again(tools: ConsentTools, pending: PendingConsent, sender: Sender) -> Ende
     try:
         grant = tools.grants.load_grant(sender.name)
     except GrantError as error:
-        return _ended(_outcome_of(error), sender, code=error.code, error=error)
-    if grant:
-        return Ended(Outcome.ALREADY_CONNECTED, sender.name, sender.consenting_account, grant.account)
-    return _ended(Outcome.USED, sender)
+        return _refused(tools, sender, error)
+    if grant is None:
+        return _ended(Outcome.USED, sender)
+    return Ended(
+        Outcome.ALREADY_CONNECTED,
+        sender.name,
+        sender.consenting_account,
+        grant.account,
+        state=pending.state,
+        test_to=sender.mailbox,
+    )
 
 
 def _exchange(
     tools: ConsentTools, sender: Sender, flow: Mapping[str, Any], answer: Mapping[str, str]
 ) -> Ended:
     if answer.get("error"):
-        code = oauth.aadsts(answer.get("error_description", "")) or oauth.error_word(answer["error"])
-        return _ended(Outcome.DECLINED, sender, code=code)
+        return _declined(tools, sender, answer)
     try:
         provider = tools.provider(sender)
         grant = provider.complete(flow, answer, now=tools.clock())
-        if not oauth.is_expected(grant.account, sender.consenting_account):
-            return _ended(Outcome.WRONG_ACCOUNT, sender, account=grant.account)
-        if missing := oauth.missing_scopes(grant.scopes, [oauth.SMTP_SCOPE]):
-            return _ended(Outcome.MISSING_SCOPE, sender, account=grant.account, code=" ".join(missing))
+        if unfit := _unfit(tools, sender, grant):
+            return unfit
         picture, grant = provider.picture(grant, now=tools.clock())
-        tools.grants.store_grant(sender.name, grant)
+        tools.connections.connect(sender, grant)
     except GrantError as error:
-        return _ended(_outcome_of(error), sender, code=error.code, error=error)
-    log.info(
-        "%s is connected as %s",
+        return _refused(tools, sender, error)
+    return Ended(
+        Outcome.CONNECTED,
         sender.name,
-        grant.account.username,
-        extra={"event": Word.SENDER_CONNECTED, "sender": sender.name},
+        sender.consenting_account,
+        grant.account,
+        picture,
+        state=flow["state"],
+        mark=grant.consented_at.isoformat(),
+        test_to=sender.mailbox,
     )
-    tools.holds.resume(sender, why=f"{grant.account.username} has signed in", only=ENDED_BY_CONSENT)
-    return Ended(Outcome.CONNECTED, sender.name, sender.consenting_account, grant.account, picture)
+
+
+def _declined(tools: ConsentTools, sender: Sender, answer: Mapping[str, str]) -> Ended:
+    error, described = answer["error"], answer.get("error_description", "")
+    code = oauth.aadsts(described) or oauth.error_word(error)
+    if _FOR_ADMINISTRATORS in (remedies.of_code(code), remedies.of_code(error)):
+        url = tools.provider(sender).admin_consent_url(redirect_uri=tools.redirect_uri)
+        return _ended(Outcome.ADMIN_NEEDED, sender, code=code, admin_url=url)
+    return _ended(Outcome.DECLINED, sender, code=code, remedy=tools.explain(remedies.of_code(code), sender))
+
+
+def _unfit(tools: ConsentTools, sender: Sender, grant: Grant) -> Ended | None:
+    """Return why a grant is not the one that this sender needs, None where it is."""
+    service = tools.services[sender.service]
+    if not oauth.is_expected(grant.account, sender.consenting_account):
+        return _ended(Outcome.WRONG_ACCOUNT, sender, account=grant.account)
+    if missing := oauth.missing_scopes(grant.scopes, service.mail_scopes):
+        return _ended(Outcome.MISSING_SCOPE, sender, account=grant.account, code=" ".join(missing))
+    if flawed := flaw_of(grant, service, tools.clock()):
+        remedy = tools.explain(flawed.flaw.value, sender)
+        return _ended(Outcome.UNSUITABLE, sender, account=grant.account, code=flawed.evidence, remedy=remedy)
+    try:
+        known = tools.grants.load_grant(sender.name)
+    except ConsentRequiredError:
+        known = None  # what the vault has cannot be read; a new grant takes its place
+    if known and not known.is_app_only and not known.account.is_same(grant.account):
+        return _ended(Outcome.OTHER_ACCOUNT, sender, account=grant.account)
+    return None
+
+
+def _refused(tools: ConsentTools, sender: Sender, error: GrantError) -> Ended:
+    """Return an end that a provider's or the vault's failure brought about."""
+    key, _ = remedies.for_grant(error)
+    return _ended(_outcome_of(error), sender, code=error.code, error=error, remedy=tools.explain(key, sender))
 
 
 def _outcome_of(error: GrantError) -> Outcome:
     if isinstance(error, TokenUnavailableError):
         return Outcome.UNAVAILABLE
+    if isinstance(error, UnsuitableTokenError):
+        return Outcome.UNSUITABLE
     if isinstance(error, CredentialError):
         return Outcome.CREDENTIAL_BROKEN
     return Outcome.REFUSED
@@ -264,6 +245,8 @@ def _ended(
     account: Account | None = None,
     code: str = "",
     error: GrantError | None = None,
+    remedy: str = "",
+    admin_url: str = "",
 ) -> Ended:
     """
     Return an end that changed nothing, and say so in the log.
@@ -278,4 +261,5 @@ def _ended(
         f" ({error or code})" if error or code else "",
         extra={"event": Word.CONSENT_REFUSED, "sender": name},
     )
-    return Ended(outcome, name, sender.consenting_account if sender else "", account, None, code)
+    expected = sender.consenting_account if sender else ""
+    return Ended(outcome, name, expected, account, None, code, remedy, admin_url)

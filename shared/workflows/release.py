@@ -72,7 +72,7 @@ class Holds(Protocol):
         ...
 
     def tell(self, sender: Sender, address: str) -> None:
-        """Tell of a hold that has begun, where that has not been done."""
+        """Tell of a hold where that is due: it was not told, or not for a day."""
         ...
 
     def bring_back(self, sender: Sender, address: str) -> None:
@@ -83,8 +83,8 @@ class Holds(Protocol):
 class Prober(Protocol):
     """Finds out whether a sender could send."""
 
-    def probe(self, sender: Sender) -> str:
-        """Return what is wrong, "" if nothing."""
+    def probe(self, sender: Sender, *, new_token: bool) -> str:
+        """Return what is wrong, "" if nothing; ``new_token`` asks whether the provider still gives one."""
         ...
 
 
@@ -155,7 +155,7 @@ def _probe(tools: ReleaseTools) -> int:
         holds = {"": state.hold, **state.address_holds}
         for address, hold in holds.items():
             now = tools.clock()
-            if hold and not hold.told:
+            if hold and hold.is_to_be_told(now):
                 tools.holds.tell(sender, address)
             if hold and hold.probe_at and hold.probe_at <= now < ends_at:
                 _probe_one(tools, sender, address)
@@ -180,13 +180,15 @@ def _probe_one(tools: ReleaseTools, sender: Sender, address: str) -> None:
     tools.register.change(sender.name, decide)
     if not begun:
         return
-    if wrong := tools.prober.probe(sender):
+    if wrong := tools.prober.probe(sender, new_token=begun[0].proof is Proof.TOKEN):
         log.warning(
             "probed %s: %s",
             sender.name,
             wrong,
             extra={"event": Word.PROBE_FAILED, "sender": sender.name},
         )
+    elif begun[0].proof is Proof.TOKEN:
+        tools.holds.resume(sender, address=address, why="the provider gives tokens again")
     elif begun[0].proof is Proof.SESSION:
         tools.holds.resume(sender, address=address, why="a probe could sign in again")
     else:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def microsoft(cloud: Cloud) -> Iterator[Cloud]:
     yield cloud
-    cloud.control.identity({"reset": True, "rotate_client_secret": True})
+    cloud.control.identity(
+        {"reset": True, "rotate_client_secret": True, "retire_certificates": True, "withdraw_consent": True}
+    )
     cloud.control.vault({"reset": True, "set": {f"oauth-{SERVICE}-client-secret": cloud.client_secret}})
-    for user in cloud.tenant.users:
-        cloud.control.identity({"withdraw_consent": user.upn})
 
 
 @pytest.fixture

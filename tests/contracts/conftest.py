@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from local.azurite import Azurite
     from local.microsoft.cloud import Cloud
     from shared import grants
+    from shared.core.grant import Grant
     from shared.ports import WaitingRoom
     from shared.register import SenderStore
-    from shared.workflows import consent
 
 KINDS = ["twin", "azure"]
 
@@ -94,8 +94,18 @@ def room(request: pytest.FixtureRequest) -> WaitingRoom:
     return TableWaiting(request.getfixturevalue("table"))
 
 
+class Grants(Protocol):
+    """Where grants are kept."""
+
+    def load_grant(self, sender: str) -> Grant | None: ...
+
+    def store_grant(self, sender: str, grant: Grant) -> None: ...
+
+    def delete_grant(self, sender: str) -> bool: ...
+
+
 @pytest.fixture(params=KINDS)
-def vault(request: pytest.FixtureRequest) -> Iterator[consent.Grants]:
+def vault(request: pytest.FixtureRequest) -> Iterator[Grants]:
     if request.param == "twin":
         yield MemoryGrants()
         return

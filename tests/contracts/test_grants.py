@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from shared.core.grant import Account
 from tests.twins import NOON, grant
 
 if TYPE_CHECKING:
-    from shared.workflows.consent import Grants
+    from tests.contracts.conftest import Grants
 
 
 def test_there_is_no_grant_where_nobody_consented(vault: Grants) -> None:
@@ -39,3 +40,38 @@ def test_names_and_scopes_of_any_script_can_be_kept(vault: Grants, unique_name: 
     stored = replace(grant(), account=account, scopes=("a", "b c", "ü"))
     vault.store_grant(unique_name, stored)
     assert vault.load_grant(unique_name) == stored
+
+
+def test_an_applications_own_grant_comes_back_as_one(vault: Grants, unique_name: str) -> None:
+    stored = replace(grant(), account=Account("noreply@contoso.com"), refresh_token="")
+    vault.store_grant(unique_name, stored)
+    found = vault.load_grant(unique_name)
+    assert found == stored
+    assert found is not None
+    assert (found.is_app_only, found.dies_at) == (True, None)
+
+
+def test_a_grant_that_was_removed_is_gone_and_removed_once(vault: Grants, unique_name: str) -> None:
+    vault.store_grant(unique_name, grant())
+    assert vault.delete_grant(unique_name)
+    assert vault.load_grant(unique_name) is None
+    assert not vault.delete_grant(unique_name)
+
+
+def test_removing_what_never_was_is_harmless(vault: Grants, unique_name: str) -> None:
+    assert not vault.delete_grant(unique_name)
+
+
+def test_a_removed_grant_may_be_given_again(vault: Grants, unique_name: str) -> None:
+    vault.store_grant(unique_name, grant(number=1))
+    vault.delete_grant(unique_name)
+    vault.store_grant(unique_name, grant("svc-mail@contoso.com", number=2))
+    found = vault.load_grant(unique_name)
+    assert found == grant("svc-mail@contoso.com", number=2)
+
+
+def test_removing_one_senders_grant_leaves_the_others(vault: Grants, unique_name: str) -> None:
+    vault.store_grant(f"{unique_name}-a", grant("a@contoso.com"))
+    vault.store_grant(f"{unique_name}-b", grant("b@contoso.com"))
+    vault.delete_grant(f"{unique_name}-a")
+    assert vault.load_grant(f"{unique_name}-b") == grant("b@contoso.com")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.core.connection import WARN_BEFORE, Connection, Warned
 from shared.core.holds import Hold, Pause, Proof, SenderState, Trouble
 from shared.core.pacing import Pace, Place, Sent
 from tests.twins import NOON
@@ -29,7 +30,7 @@ HOLDS = st.builds(
     probe_at=st.none() | MOMENTS,
     probes=COUNTS,
     trying=st.booleans(),
-    told=st.booleans(),
+    told_at=st.none() | MOMENTS,
 )
 SENT = st.lists(st.builds(Sent, MOMENTS, COUNTS), max_size=4).map(tuple)
 STATES = st.builds(
@@ -50,6 +51,19 @@ STATES = st.builds(
     returning=st.frozensets(TEXT, max_size=3),
     trouble=st.none() | st.builds(Trouble, TEXT, MOMENTS, COUNTS),
     last_mail_at=st.none() | MOMENTS,
+    connection=st.none()
+    | st.builds(
+        Connection,
+        TEXT,
+        TEXT,
+        connected_at=MOMENTS,
+        refreshed_at=MOMENTS,
+        token_expires_at=MOMENTS,
+        dies_at=st.none() | MOMENTS,
+    ),
+    granted_at=st.none() | MOMENTS,
+    credential_expires_at=st.none() | MOMENTS,
+    warned=st.none() | st.builds(Warned, MOMENTS, st.sampled_from(WARN_BEFORE), MOMENTS),
 )
 
 

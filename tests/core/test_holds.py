@@ -10,6 +10,7 @@ from shared.core.holds import (
     ESCALATING,
     FIRST_PROBE,
     LONGEST_PROBE,
+    TELL_AGAIN,
     Finding,
     Hold,
     Pause,
@@ -259,15 +260,37 @@ def test_a_person_may_hold_what_is_held_already() -> None:
 
 
 @pytest.mark.parametrize("address", ["", ADDRESS])
-def test_a_hold_is_told_once_and_that_stays_so_while_its_cause_is_the_same(address: str) -> None:
+def test_a_hold_that_was_told_stays_told_while_its_cause_is_the_same(address: str) -> None:
     hold = new_hold("a-remedy", "the reason", proof=Proof.SESSION, now=NOW)
-    state = told(held(FRESH, hold, address), address)
-    assert told(state, address) is state
+    state = told(held(FRESH, hold, address), address, NOW)
+    assert told(state, address, NOW + HOUR) is state
     again = held(state, new_hold("a-remedy", "after", proof=Proof.SESSION, now=NOW + HOUR), address)
-    assert told(again, address) is again
+    assert told(again, address, NOW + HOUR) is again
     other = held(state, new_hold("another", "after", proof=Proof.SESSION, now=NOW + HOUR), address)
-    assert told(other, address) is not other
-    assert told(FRESH, address) is FRESH
+    assert told(other, address, NOW + HOUR) is not other
+    assert told(FRESH, address, NOW) is FRESH
+
+
+def test_a_hold_is_told_at_once_and_then_once_a_day() -> None:
+    hold = new_hold("a-remedy", "the reason", proof=Proof.SESSION, now=NOW)
+    assert hold.is_to_be_told(NOW)
+    once = replace(hold, told_at=NOW)
+    assert not once.is_to_be_told(NOW)
+    assert not once.is_to_be_told(NOW + TELL_AGAIN - SECOND)
+    assert once.is_to_be_told(NOW + TELL_AGAIN)
+
+
+def test_telling_again_is_noted_with_its_time() -> None:
+    hold = new_hold("a-remedy", "the reason", proof=Proof.SESSION, now=NOW)
+    state = told(told(held(FRESH, hold, ""), "", NOW), "", NOW + TELL_AGAIN)
+    assert state.hold == replace(hold, told_at=NOW + TELL_AGAIN)
+
+
+def test_a_failure_found_again_makes_no_hold_untold() -> None:
+    hold = new_hold("a-remedy", "the reason", proof=Proof.SESSION, now=NOW)
+    state = held(told(held(FRESH, hold, ""), "", NOW), replace(hold, since=NOW + HOUR), "")
+    assert state.hold is not None
+    assert (state.hold.since, state.hold.told_at) == (NOW, NOW)
 
 
 def test_addresses_are_held_each_for_itself() -> None:

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from cloudevents.core.base import BaseCloudEvent
 
 _TIMEOUT_SECONDS = 30
+_ABOUT_SENDERS = (
+    "sender-connected",
+    "sender-disconnected",
+    "sender-held",
+    "sender-resumed",
+    "consent-required",
+)
 
 
 def new_id(what: str) -> str:
@@ -174,6 +181,13 @@ class Desk:
         ]
         return [mail for mail in mails if mail.content["Subject"] == subject]
 
+    def until_mailed(self, subject: str, to: str) -> list[Mail]:
+        """Wait until a message with this subject was accepted for an address, and return all such."""
+        return eventually(
+            lambda: [mail for mail in self.mails(subject) if to in mail.rcpt_to],
+            said=lambda: self.log()[-4000:],
+        )
+
     # People with a browser, and strangers.
 
     def session(self) -> requests.Session:
@@ -195,6 +209,20 @@ class Desk:
     def control(self) -> Controls:
         context = ssl.create_default_context(cafile=self.facts["ca_file"])
         return Controls(self.facts["identity"], self.facts["vault"], self.facts["inbox"], context)
+
+    def standing(self) -> dict[str, Any]:
+        """
+        Return what nothing that a stranger does may change: versions in the vault, whose grants senders have,
+        what holds them, and how often that was said.
+        """
+        key = {"x-functions-key": self.facts["key"]}
+        senders = self.get("/api/senders", headers=key).json()["senders"]
+        log = self.log()
+        return {
+            "versions": self.control.vault()["versions"],
+            "senders": {each["name"]: (each["account"], each["hold"]) for each in senders},
+            "said": {word: log.count(f"[{word}]") for word in _ABOUT_SENDERS},
+        }
 
     def secrets(self) -> dict[str, Any]:
         """Return what the vault tells of its secrets without telling them."""

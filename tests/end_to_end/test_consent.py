@@ -81,37 +81,7 @@ def test_an_unknown_sender_is_said(desk: Desk) -> None:
     assert "There is no such sender" in answer.text
 
 
-# Strangers.
-
-QUERIES = [
-    "",
-    "?code=x",
-    "?state=x",
-    "?state=made-up&code=made-up",
-    "?state=&code=",
-    "?error=access_denied",
-    "?error=access_denied&state=made-up&error_description=AADSTS65004",
-    "?state=" + "x" * 4_000,
-    "?state=%00%ff%fe&code=%0d%0aSet-Cookie:x=1",
-    "?state[]=x&code[]=y",
-    "?code=<script>alert(1)</script>&state='\"",
-]
-
-
-@pytest.mark.parametrize("query", QUERIES)
-@pytest.mark.parametrize("cookie", ["", "sendoff-consent-0000000000000000=made-up; =; ü", "x" * 6_000])
-def test_a_strangers_visit_gets_a_page_and_changes_nothing(desk: Desk, query: str, cookie: str) -> None:
-    before = desk.secrets()
-    headers = {"Cookie": cookie.encode("latin-1")} if cookie else {}
-    answer = desk.get(f"{REDIRECT}{query}", headers=headers)
-    assert answer.status_code == 400
-    assert "No sign-in is under way here" in answer.text
-    assert "open its consent link in this browser" in answer.text
-    assert "<script" not in answer.text
-    assert "Set-Cookie" not in answer.headers
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert desk.secrets() == before
+# Browsers.
 
 
 def begin(desk: Desk, browser: requests.Session, sender: str = "noreply") -> requests.Response:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.end_to_end.desk import new_id
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -33,6 +35,16 @@ def chromium(browser_path: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def scriptless(chromium: Browser, page: Page) -> Iterator[Page]:
+    """The same with scripts switched off."""
+    del page  # it puts the people back as they were
+    with chromium.new_context(ignore_https_errors=True, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        yield page
 
 
 @pytest.fixture
@@ -132,3 +144,67 @@ def test_a_stranger_who_types_the_address_is_told_what_to_do(page: Page, desk: D
     page.goto(f"{desk.facts['functions']}/api/oauth/redirect?state=x&code=y")
     expect(page.locator("h1")).to_have_text("No sign-in is under way here")
     expect(page.locator("main")).to_contain_text("Nothing was changed")
+
+
+def test_the_buttons_need_no_script(scriptless: Page, desk: Desk) -> None:
+    page, to = scriptless, f"{new_id('trial')}@example.net"
+    start(page, desk)
+    page.click("#account-noreply")
+    page.click("#accept")
+    expect(page.get_by_label("Send a test mail to")).to_have_value(NOREPLY)
+    page.get_by_label("Send a test mail to").fill(to)
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("h1")).to_have_text("The test mail is on its way")
+    expect(page.locator("main")).to_contain_text(f"It goes to {to}")
+    assert len(desk.until_mailed("Test mail of the sender noreply", to)) == 1
+    page.reload()
+    expect(page.locator("h1")).to_have_text("The test mail is on its way")
+    page.get_by_role("button", name="Disconnect this account").click()
+    expect(page.locator("h1")).to_have_text("Disconnected")
+    assert "grant-noreply" not in desk.secrets()
+    assert len(desk.until_mailed("Test mail of the sender noreply", to)) == 1
+
+
+def test_a_keyboard_is_enough(page: Page, desk: Desk) -> None:
+    start(page, desk)
+    page.locator("#account-noreply").press("Enter")
+    page.locator("#accept").press("Enter")
+    expect(page.locator("h1")).to_have_text("Connected")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Send a test mail to")).to_be_focused()
+    to = f"{new_id('trial')}@example.net"
+    page.keyboard.press("Control+A")
+    page.keyboard.type(to)
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("The test mail is on its way")
+    desk.until_mailed("Test mail of the sender noreply", to)
+    for name in ("Send a test mail to", "Send", "Disconnect this account"):
+        page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_have_accessible_name(name)
+        assert page.locator(":focus").evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Disconnected")
+
+
+def test_what_is_no_address_is_said_and_can_be_mended(page: Page, desk: Desk) -> None:
+    start(page, desk)
+    page.click("#account-noreply")
+    page.click("#accept")
+    field = page.get_by_label("Send a test mail to")
+    field.evaluate("field => { field.type = 'text' }")
+    field.fill("<b>nobody</b>")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("h1")).to_have_text("That is no address")
+    assert page.locator("main b").count() == 0
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("h1")).to_have_text("The test mail is on its way")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_no_page_is_wider_than_the_screen(page: Page, desk: Desk, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 600})
+    start(page, desk)
+    page.click("#account-noreply")
+    page.click("#accept")
+    expect(page.locator("h1")).to_have_text("Connected")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -40,7 +40,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:response_mode='form_post':UserWa
 PUBLIC_URL = "http://localhost:7071"
 FUNCTIONS = {
     *("send", "dead_letter", "upkeep", "release", "oauth_start", "oauth_redirect", "message_schema"),
-    *("senders", "sender", "sender_hold", "sender_resume", "health"),
+    *("senders", "sender", "sender_hold", "sender_resume", "sender_test", "sender_grant", "health"),
+    "oauth_connected",
     *("message_post", "messages", "message", "schedules", "schedule", "openapi"),
 }
 
@@ -207,6 +208,7 @@ def test_every_function_is_found_with_its_trigger(worker: OfficialWorker) -> Non
         "release": _trigger("timerTrigger", schedule="0 * * * * *"),
         "oauth_start": _trigger("httpTrigger", route="oauth/start/{sender}", auth="FUNCTION"),
         "oauth_redirect": _trigger("httpTrigger", route="oauth/redirect", auth="ANONYMOUS"),
+        "oauth_connected": _trigger("httpTrigger", route="oauth/connected", auth="ANONYMOUS"),
         "message_schema": _trigger("httpTrigger", route="schemas/message.json", auth="ANONYMOUS"),
         "message_post": _trigger("httpTrigger", route="messages", auth="FUNCTION"),
         "messages": _trigger("httpTrigger", route="messages", auth="FUNCTION"),
@@ -218,6 +220,8 @@ def test_every_function_is_found_with_its_trigger(worker: OfficialWorker) -> Non
         "sender": _trigger("httpTrigger", route="senders/{sender}", auth="FUNCTION"),
         "sender_hold": _trigger("httpTrigger", route="senders/{sender}/hold", auth="FUNCTION"),
         "sender_resume": _trigger("httpTrigger", route="senders/{sender}/resume", auth="FUNCTION"),
+        "sender_test": _trigger("httpTrigger", route="senders/{sender}/test", auth="FUNCTION"),
+        "sender_grant": _trigger("httpTrigger", route="senders/{sender}/grant", auth="FUNCTION"),
         "health": _trigger("httpTrigger", route="health", auth="ANONYMOUS"),
     }
 
@@ -295,6 +299,24 @@ def test_a_sender_is_held_shown_and_resumed(connected: OfficialWorker) -> None:
 def test_an_unknown_sender_gets_problem_details(worker: OfficialWorker) -> None:
     answer = worker.get("sender", params={"sender": "nobody"})
     assert (answer.status_code, answer.headers["content-type"]) == ("404", "application/problem+json")
+
+
+def test_a_test_mail_is_sent(connected: OfficialWorker) -> None:
+    to = f"{new_id('trial')}@example.net"
+    params, body = {"sender": "runtime"}, json.dumps({"to": to}).encode()
+    answer = connected.get("sender_test", params=params, method="POST", body=body)
+    found = json.loads(answer.body.bytes)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        "202",
+        f"{PUBLIC_URL}/api/messages/{found['id']}",
+    )
+    assert connected.entry(found["id"])["state"] == "queued"
+
+
+def test_a_strangers_press_gets_a_page(worker: OfficialWorker) -> None:
+    answer = worker.get("oauth_connected", method="POST", body=b"state=x&do=disconnect", cookie="x=y")
+    assert answer.status_code == "400"
+    assert b"No sign-in is under way here" in answer.body.bytes
 
 
 def test_upkeep_runs(connected: OfficialWorker, caplog: pytest.LogCaptureFixture) -> None:

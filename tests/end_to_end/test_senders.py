@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,8 @@ from tests.end_to_end.desk import Desk, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import requests
 
 
 @pytest.fixture
@@ -88,3 +90,71 @@ def test_the_routes_need_the_key_and_say_what_is_wrong(desk: Desk) -> None:
     assert desk.sender("noreply")["state"] == "sending"
     names = [each["name"] for each in desk.get("/api/senders", headers=key).json()["senders"]]
     assert sorted(names) == ["billing", "noreply", "reports"]
+
+
+# A test mail, and the end of a grant.
+
+
+def ask(desk: Desk, method: str, path: str, *, key: bool = True, **options: Any) -> requests.Response:
+    with desk.session() as operator:
+        headers = {"x-functions-key": desk.facts["key"]} if key else {}
+        url = f"{desk.facts['functions']}/api/senders/{path}"
+        return operator.request(method, url, headers=headers, timeout=30, **options)
+
+
+def test_a_test_mail_is_found_at_once_where_the_answer_says_and_arrives(desk: Desk) -> None:
+    to = f"{new_id('trial')}@example.net"
+    answer = ask(desk, "POST", "noreply/test", json={"to": to})
+    assert answer.status_code == 202
+    found = desk.get(answer.headers["Location"], headers={"x-functions-key": desk.facts["key"]})
+    assert (found.status_code, found.json()["id"]) == (200, answer.json()["id"])
+    (mail,) = desk.until_mailed("Test mail of the sender noreply", to)
+    assert (mail.mail_from, mail.content["Auto-Submitted"]) == ("noreply@contoso.com", "auto-generated")
+    assert desk.until(answer.json()["id"], "accepted")["attempts"] == 1
+
+
+def test_through_a_held_sender_a_test_mail_waits_and_the_answer_says_why(desk: Desk, reports: str) -> None:
+    desk.sender(reports, "hold", reason="we move house")
+    answer = ask(desk, "POST", f"{reports}/test")
+    assert (answer.status_code, answer.json()["hold"]["reason"]) == (202, "we move house")
+    assert answer.json()["to"] == "reports@contoso.com"
+    desk.until(answer.json()["id"], "held")
+
+
+def test_a_grant_is_removed_mail_waits_and_flows_when_somebody_signs_in_again(
+    desk: Desk, reports: str, connected: Callable[[str], None]
+) -> None:
+    account = desk.sender(reports)["account"]
+    assert account["name"] == "svc-mail@contoso.com"
+    gone = ask(desk, "DELETE", f"{reports}/grant")
+    assert gone.status_code == 200
+    assert (gone.json()["account"], gone.json()["hold"]["remedy"]) == (None, "consent-missing")
+    assert f"grant-{reports}" not in desk.secrets()
+    again = ask(desk, "DELETE", f"{reports}/grant")
+    assert (again.status_code, again.headers["Content-Type"]) == (409, "application/problem+json")
+    message_id = put(desk, reports)
+    assert desk.until(message_id, "held")["attempts"] == 0
+    connected(reports)
+    desk.until(message_id, "accepted")
+    assert desk.sender(reports)["account"]["connected_at"] >= account["connected_at"]
+
+
+@pytest.mark.parametrize(
+    ("method", "word"),
+    [("GET", ""), ("POST", "hold"), ("POST", "resume"), ("POST", "test"), ("DELETE", "grant")],
+)
+def test_every_route_wants_the_key_and_a_sender_that_there_is(desk: Desk, method: str, word: str) -> None:
+    before = desk.standing()
+    assert ask(desk, method, f"noreply/{word}".rstrip("/"), key=False).status_code == 401
+    unknown = ask(desk, method, f"nobody/{word}".rstrip("/"))
+    assert (unknown.status_code, unknown.json()["title"]) == (404, "no such sender")
+    assert desk.standing() == before
+
+
+@pytest.mark.parametrize("body", [b"[]", b"x", b'{"colour": 1}', b'{"to": "nobody"}', b'{"reason": 7}'])
+@pytest.mark.parametrize("word", ["hold", "resume", "test"])
+def test_a_body_that_makes_no_sense_is_refused(desk: Desk, word: str, body: bytes) -> None:
+    before = desk.standing()
+    answer = ask(desk, "POST", f"noreply/{word}", data=body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    assert desk.standing() == before

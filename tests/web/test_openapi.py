@@ -12,13 +12,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import function_app
 from shared.web import message_routes, schedule_routes, sender_routes
 from shared.web.openapi import description
-from tests.workflows.conftest import Bench, message
+from tests.twins import grant
+from tests.workflows.conftest import NOREPLY, Bench, message
 
 if TYPE_CHECKING:
     from shared.web.responses import Response
 
 # Pages for people: the sign-in.
-_PAGES = {"/oauth/start/{sender}", "/oauth/redirect"}
+_PAGES = {"/oauth/start/{sender}", "/oauth/redirect", "/oauth/connected"}
 _METHODS = {"get", "put", "post", "delete", "patch"}
 
 
@@ -74,3 +75,24 @@ def test_what_the_routes_answer_fits(bench: Bench) -> None:
         fits(put, "/schedules/{name}", "put")
     fits(schedule_routes.show_all(timer, {}), "/schedules", "get")
     fits(sender_routes.show_all(bench.senders_tools()), "/senders", "get")
+
+
+def test_what_the_routes_of_senders_answer_fits(bench: Bench) -> None:
+    tools, one = bench.senders_tools(), "/senders/{sender}"
+
+    def each(name: str, body: bytes = b"") -> None:
+        fits(sender_routes.show(tools, name), one, "get")
+        fits(sender_routes.hold(tools, name, body), f"{one}/hold", "post")
+        fits(sender_routes.resume(tools, name, body), f"{one}/resume", "post")
+        fits(sender_routes.send_test(tools, name, body, base="x"), f"{one}/test", "post")
+
+    bench.connections.connect(NOREPLY, grant())
+    each("noreply")
+    each("nobody")
+    each("noreply", b"[]")
+    fits(sender_routes.hold(tools, "noreply", b""), f"{one}/hold", "post")
+    fits(sender_routes.send_test(tools, "noreply", b"", base="x"), f"{one}/test", "post")
+    fits(sender_routes.show(tools, "noreply"), one, "get")
+    for name in ("noreply", "noreply", "nobody"):
+        fits(sender_routes.disconnect(tools, name), f"{one}/grant", "delete")
+    fits(sender_routes.show_all(tools), "/senders", "get")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.requests import consent_cookie, cookies
+from shared.web.requests import consent_cookie, cookies, form
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,26 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites_and_does_not_outlive_th
 
 def test_only_a_site_on_tls_insists_on_it() -> None:
     assert "Secure" not in consent_cookie("sendoff-consent-1", "key", seconds=900, secure=False)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", {}),
+        (b"a=1&b=2", {"a": "1", "b": "2"}),
+        (b"a=1&a=2", {"a": "2"}),
+        (b"to=ada%40example.net&x=a+b", {"to": "ada@example.net", "x": "a b"}),
+        (b"to=%0d%0a", {"to": "\r\n"}),
+        (b"a=%ff%ed%a0%80", {"a": "\ufffd" * 4}),
+        ("a=ü".encode(), {}),
+        (b"a=1&" * 17, {}),
+        (b"a=" + b"x" * 16_384, {}),
+    ],
+)
+def test_forms_are_read(body: bytes, expected: dict[str, str]) -> None:
+    assert form(body) == expected
+
+
+@given(st.binary(max_size=300))
+def test_no_body_is_too_odd_to_be_read(body: bytes) -> None:
+    assert all(value.encode() or True for pair in form(body).items() for value in pair)

@@ -28,3 +28,8 @@ def test_json_that_is_the_same_for_everybody_may_be_kept_for_an_hour_and_is_no_p
     assert json.loads(response.body) == {"title": "Grüße"}
     assert response.headers["Cache-Control"] == "public, max-age=3600"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_forms_go_to_this_app_alone_and_only_where_there_are_some() -> None:
+    for forms, said in ((False, "form-action 'none'"), (True, "form-action 'self'")):
+        assert said in page("", status=200, style="", forms=forms).headers["Content-Security-Policy"]

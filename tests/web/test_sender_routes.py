@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.core.delivery import State
-from shared.web import sender_routes
+from shared.errors import TokenUnavailableError
+from shared.web import message_routes, sender_routes
+from tests.twins import grant
 from tests.workflows.conftest import BILLING, NOREPLY, Bench, message
 
 if TYPE_CHECKING:
     from shared.web.responses import Response
+
+
+BASE = "https://mail.contoso.com/api/messages"
 
 
 @pytest.fixture
@@ -43,6 +48,11 @@ def hold(bench: Bench, body: Any = b"", name: str = "noreply") -> Response:
 def resume(bench: Bench, body: Any = b"", name: str = "noreply") -> Response:
     octets = body if isinstance(body, bytes) else json.dumps(body).encode()
     return sender_routes.resume(bench.senders_tools(), name, octets)
+
+
+def send_test(bench: Bench, body: Any = b"", name: str = "noreply") -> Response:
+    octets = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return sender_routes.send_test(bench.senders_tools(), name, octets, base=BASE)
 
 
 def test_all_senders_are_shown_as_one_object(bench: Bench) -> None:
@@ -90,6 +100,8 @@ def test_an_unknown_sender_is_said_with_those_there_are(bench: Bench) -> None:
         sender_routes.show(tools, "nobody"),
         hold(bench, name="nobody"),
         resume(bench, name="nobody"),
+        send_test(bench, name="nobody"),
+        sender_routes.disconnect(tools, "nobody"),
     ):
         found = read(response, status=404)
         assert found["detail"] == "mail.toml has no sender 'nobody'; it has noreply, reports"
@@ -106,7 +118,7 @@ NOT_OBJECTS = [b"not json", b"\xff", b"[]", b"7", b"null", b'"hold"', b"[" * 100
 
 @pytest.mark.parametrize("body", NOT_OBJECTS, ids=lambda body: body[:8].decode("latin-1"))
 def test_what_is_no_object_is_refused(bench: Bench, body: bytes) -> None:
-    for response in (hold(bench, body), resume(bench, body)):
+    for response in (hold(bench, body), resume(bench, body), send_test(bench, body)):
         assert "the body" in read(response, status=400)["detail"]
     assert bench.states.all() == []
 
@@ -141,3 +153,59 @@ def test_a_field_that_is_no_string_is_refused(bench: Bench, value: Any) -> None:
 
 def test_resuming_takes_no_reason(bench: Bench) -> None:
     assert read(resume(bench, {"reason": "so"}), status=400)["problems"] == ["reason: is not a field here"]
+
+
+# A test mail, and the end of a grant.
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"to": ""}', b'{"to": "noreply@contoso.com"}'])
+def test_a_test_mail_is_taken_in_and_the_answer_says_where_it_is(bench: Bench, body: bytes) -> None:
+    answer = send_test(bench, body)
+    found = read(answer, status=202)
+    assert (found["state"], found["to"], found["hold"]) == ("queued", "noreply@contoso.com", None)
+    assert answer.headers["Location"] == f"{BASE}/{found['id']}"
+    known = read(message_routes.show(bench.messages_tools(), found["id"]))
+    assert (known["id"], known["state"]) == (found["id"], "queued")
+
+
+def test_two_test_mails_are_two(bench: Bench) -> None:
+    ids = {read(send_test(bench), status=202)["id"] for _ in range(2)}
+    assert bench.ledger.ids() == ids
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["nobody", "a@example.net\r\nBcc: b@example.net", "a@example.net, b@example.net", "\ud800@x.net", "\0"],
+)
+def test_a_test_mail_to_no_one_address_is_refused(bench: Bench, to: str) -> None:
+    assert read(send_test(bench, {"to": to}), status=400)["problems"]
+    assert (bench.ledger.ids(), bench.outbox.puts) == (set(), [])
+
+
+@pytest.mark.parametrize(
+    "body", [{"to": 7}, {"to": ["a@example.net"]}, {"to": None}, {"cc": "a@example.net"}]
+)
+def test_a_test_mail_takes_an_address_and_nothing_else(bench: Bench, body: Any) -> None:
+    assert read(send_test(bench, body), status=400)["problems"]
+    assert bench.ledger.ids() == set()
+
+
+def test_a_grant_is_removed_once_and_then_there_is_none(bench: Bench) -> None:
+    tools = bench.senders_tools()
+    bench.connections.connect(NOREPLY, grant())
+    found = read(sender_routes.disconnect(tools, "noreply"))
+    assert (found["state"], found["account"], found["hold"]["remedy"]) == ("held", None, "consent-missing")
+    again = read(sender_routes.disconnect(tools, "noreply"), status=409)
+    assert (again["title"], bench.grants.grants) == ("nothing to remove", {})
+
+
+def test_a_vault_that_does_not_answer_is_said(bench: Bench) -> None:
+    def down(_: str) -> None:
+        raise TokenUnavailableError("cannot delete the secret grant-noreply: HttpResponseError 429")
+
+    bench.connections.connect(NOREPLY, grant())
+    bench.grants.before = down
+    found = read(sender_routes.disconnect(bench.senders_tools(), "noreply"), status=503)
+    assert "nothing was removed, and the sender goes on with its next probe: ask again" in found["detail"]
+    assert "noreply" in bench.grants.grants

@@ -10,29 +10,42 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.alarms import Alarms
 from shared.amender import Amender
 from shared.composer import Composer
+from shared.connections import Connections
+from shared.core import remedies
 from shared.core.address import parse_address
 from shared.core.delivery import Delivery, State
 from shared.core.intake import call_body
-from shared.core.oauth import Service
+from shared.core.remedies import Names
 from shared.core.sender import Limits, Sender, SmtpServer
+from shared.core.service import Microsoft, Service
 from shared.core.waiting import line_of
 from shared.courier import Courier
+from shared.grants import GrantKeeper
 from shared.holds import Holds
 from shared.line import Lines
+from shared.operators import Operators
 from shared.pacer import Pacer
 from shared.register import Register
 from shared.scribe import ScribeTools
+from shared.trial_mail import TrialMail
+from shared.workflows.consent import ConsentTools
 from shared.workflows.messages import MessagesTools
 from shared.workflows.release import ReleaseTools, release
 from shared.workflows.schedules import SchedulesTools, fire
 from shared.workflows.send import SendTools, Sent, send
 from shared.workflows.senders import SendersTools
 from shared.workflows.serve_line import ServeTools, serve_line
+from shared.workflows.upkeep import UpkeepTools, upkeep
 from tests.twins import (
     Clock,
+    MemoryConsents,
+    MemoryCredentials,
     MemoryEvents,
+    MemoryGrants,
+    MemoryLeases,
     MemoryLedger,
     MemoryLetters,
     MemoryOutbox,
@@ -42,22 +55,25 @@ from tests.twins import (
     MemoryTemplates,
     MemoryWaiting,
     ScriptedMailer,
+    ScriptedProvider,
     ScriptedTokens,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from email.message import EmailMessage
 
+    from shared.core.address import Address
     from shared.core.holds import SenderState
+    from shared.core.oauth import RefreshOutcome
     from tests.twins import Put
 
 SERVICES: Mapping[str, Service] = {
     "microsoft": Service(
         "microsoft",
-        "contoso.onmicrosoft.com",
         "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee",
-        "https://login.microsoftonline.com/contoso.onmicrosoft.com",
+        Microsoft("contoso.onmicrosoft.com", "https://login.microsoftonline.com/contoso.onmicrosoft.com"),
     )
 }
 
@@ -88,10 +104,29 @@ BILLING = "billing@contoso.com"
 UNHURRIED = replace(NOREPLY, limits=Limits(messages_per_minute=10_000, connections=100))
 # As many as one process serves where it has eight threads.
 MOST_SERVED = 4
+REDIRECT_URI = "https://mail.contoso.com/api/oauth/redirect"
 
 
 def consent_url(name: str) -> str:
     return f"https://mail.contoso.com/api/oauth/start/{name}"
+
+
+def explain(key: str, about: Sender, services: Mapping[str, Service] = SERVICES) -> str:
+    """Return the catalogue's sentence, as ``services`` fills it in."""
+    names = Names(
+        sender=about,
+        service=services[about.service],
+        consent_url=consent_url(about.name),
+        redirect_uri=REDIRECT_URI,
+        vault="contoso-mail",
+        admin_consent_url="https://login.example/adminconsent",
+    )
+    return remedies.explain(key, names)
+
+
+def one_by_one(do: Callable[[Sender], RefreshOutcome], senders: Iterable[Sender]) -> Sequence[RefreshOutcome]:
+    """Do something for each sender, in order."""
+    return [do(each) for each in senders]
 
 
 def message(**fields: Any) -> bytes:
@@ -122,6 +157,15 @@ class Bench:
     mail_ids: int = 0
     new_ids: int = 0
     pauses: list[float] = field(default_factory=list)
+    services: Mapping[str, Service] = field(default_factory=lambda: dict(SERVICES))
+    operators: tuple[Address, ...] = ()
+    grants: MemoryGrants = field(default_factory=MemoryGrants)
+    provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    credentials: MemoryCredentials = field(default_factory=MemoryCredentials)
+    pending: MemoryConsents = field(default_factory=MemoryConsents)
+    leases: MemoryLeases | None = None
+    # Where tokens come from: the keeper and its provider, or what the test has written down in ``tokens``.
+    keeps: bool = False
 
     def __post_init__(self) -> None:
         self.register = Register(self.states, pause=self._pause, jitter=lambda: self.jitter)
@@ -134,14 +178,42 @@ class Bench:
             tend=False,
         )
         self.lines = Lines(self.room, clock=self.clock)
+        alarms = Alarms(
+            self.events,
+            Operators(self.operators, outbox=self.outbox, register=self.register, senders=self.senders),
+            services=self.services,
+            consent_url=consent_url,
+            clock=self.clock,
+        )
         self.holds = Holds(
             self.register,
             room=self.room,
             outbox=self.outbox,
-            events=self.events,
+            alarms=alarms,
             forget=self.pacer.forget,
             clock=self.clock,
         )
+        self.leases = self.leases or MemoryLeases(self.clock)
+        self.keeper = GrantKeeper(
+            store=self.grants,
+            refresher=lambda _: self.provider,
+            leases=self.leases,
+            services=self.services,
+            granted_at=self._granted_at,
+            clock=self.clock,
+            pause=self._pause,
+        )
+        self.connections = Connections(
+            self.register,
+            grants=self.grants,
+            holds=self.holds,
+            leases=self.leases,
+            alarms=alarms,
+            explain=self.explain,
+            clock=self.clock,
+            pause=self._pause,
+        )
+        self.trial = TrialMail(self.outbox, self.ledger, clock=self.clock, mail_id=self._mail_id)
 
     def another(self, holder: str = "instance-2", **changes: Any) -> Bench:
         """Return another instance on the same storage, mail server and clock."""
@@ -149,7 +221,8 @@ class Bench:
             name: getattr(self, name)
             for name in (
                 *("clock", "ledger", "states", "room", "outbox", "schedules", "events", "payloads"),
-                *("templates", "letters", "mailer", "tokens", "senders", "jitter"),
+                *("templates", "letters", "mailer", "tokens", "senders", "jitter", "services", "operators"),
+                *("grants", "provider", "credentials", "pending", "leases", "keeps"),
             )
         }
         return Bench(**shared | changes, holder=holder)
@@ -197,6 +270,9 @@ class Bench:
     def fire(self) -> int:
         return fire(self.schedules_tools())
 
+    def upkeep(self) -> dict[str, RefreshOutcome]:
+        return upkeep(self.upkeep_tools())
+
     # What there is to see.
 
     @property
@@ -241,11 +317,10 @@ class Bench:
     def courier(self) -> Courier:
         return Courier(
             composer=Composer(payloads=self.payloads, templates=self.templates),
-            tokens=self.tokens,
+            tokens=self.keeper if self.keeps else self.tokens,
             mailer=self.mailer,
             holds=self.holds,
-            services=SERVICES,
-            consent_url=consent_url,
+            explain=self.explain,
             clock=self.clock,
             jitter=lambda: self.jitter,
         )
@@ -316,9 +391,47 @@ class Bench:
             register=self.register,
             room=self.room,
             holds=self.holds,
+            connections=self.connections,
+            trial=self.trial,
             senders=self.senders,
+            services=self.services,
+            clock=self.clock,
+            new_id=self._new_id,
+        )
+
+    def upkeep_tools(self) -> UpkeepTools:
+        return UpkeepTools(
+            keeper=self.keeper,
+            register=self.register,
+            holds=self.holds,
+            connections=self.connections,
+            credentials=self.credentials,
+            senders=self.senders,
+            services=self.services,
+            explain=self.explain,
+            side_by_side=one_by_one,
             clock=self.clock,
         )
+
+    def consent_tools(self) -> ConsentTools:
+        return ConsentTools(
+            provider=lambda _: self.provider,
+            pending=self.pending,
+            grants=self.grants,
+            connections=self.connections,
+            senders=self.senders,
+            services=self.services,
+            explain=self.explain,
+            redirect_uri=REDIRECT_URI,
+            clock=self.clock,
+        )
+
+    def explain(self, key: str, about: Sender) -> str:
+        return explain(key, about, self.services)
+
+    def _granted_at(self, name: str) -> datetime | None:
+        known = self.pacer.known(self.senders[name])
+        return known.granted_at if known else None
 
     def _mail_id(self, domain: str) -> str:
         self.mail_ids += 1

@@ -3,68 +3,22 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from shared.core.consent import Begun, Ended, Outcome
+from shared.core.grant import Picture
 from shared.core.holds import Proof, new_hold
 from shared.core.intake import call_body
-from shared.core.oauth import SMTP_SCOPE, Picture
 from shared.core.remedies import ENDED_BY_CONSENT
+from shared.core.service import PUBLIC
 from shared.errors import ConsentRequiredError, CredentialError, TokenUnavailableError
-from shared.workflows.consent import PENDING_FOR, Begun, ConsentTools, Ended, Outcome, finish, start
-from tests.twins import NOON, Clock, Crash, MemoryConsents, MemoryGrants, ScriptedProvider, grant
-from tests.workflows.conftest import NOREPLY, SENDERS, Bench, lines
+from shared.workflows.consent import start
+from tests.twins import NOON, Crash, grant
+from tests.workflows.conftest import NOREPLY, lines
+from tests.workflows.consent_desk import REDIRECT_URI, Browser, Desk
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-REDIRECT_URI = "https://mail.contoso.com/api/oauth/redirect"
 UNREACHABLE = TokenUnavailableError("the provider could not be asked: ConnectionError; it is tried again")
-
-
-class Desk:
-    """An app that can be signed in to, and browsers with their cookies."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.provider = ScriptedProvider()
-        self.pending = MemoryConsents()
-        self.grants = MemoryGrants()
-        self.bench = Bench(clock=self.clock)
-        self.senders = dict(SENDERS)
-
-    @property
-    def tools(self) -> ConsentTools:
-        return ConsentTools(
-            provider=lambda _: self.provider,
-            pending=self.pending,
-            grants=self.grants,
-            holds=self.bench.holds,
-            senders=self.senders,
-            redirect_uri=REDIRECT_URI,
-            clock=self.clock,
-        )
-
-    def browser(self, sender: str = "noreply") -> Browser:
-        begun = start(self.tools, sender)
-        assert isinstance(begun, Begun)
-        (state,) = parse_qs(urlsplit(begun.url).query)["state"]
-        return Browser(self, state, {begun.cookie_name: begun.cookie_value})
-
-
-class Browser:
-    """A browser in which a sign-in was begun."""
-
-    def __init__(self, desk: Desk, state: str, cookies: dict[str, str]) -> None:
-        self.desk = desk
-        self.state = state
-        self.cookies = cookies
-
-    def comes_back(self, **changes: str) -> Ended:
-        answer = {"state": self.state, "code": "canary-code"} | changes
-        return finish(self.desk.tools, answer, self.cookies)
 
 
 @pytest.fixture
@@ -129,6 +83,17 @@ def test_consent_again_replaces_the_grant(desk: Desk) -> None:
     desk.clock.advance(timedelta(days=30))
     assert desk.browser().comes_back().outcome is Outcome.CONNECTED
     assert desk.grants.grants["noreply"].consented_at == NOON + timedelta(days=30)
+
+
+def test_the_register_says_who_is_connected_since_when_and_for_how_long(desk: Desk) -> None:
+    desk.signed_in()
+    connection = desk.bench.state.connection
+    assert connection is not None
+    assert (connection.account, connection.display_name) == ("noreply@contoso.com", "Contoso Somebody")
+    assert connection.connected_at == connection.refreshed_at == NOON
+    assert connection.token_expires_at == NOON + timedelta(hours=1)
+    assert connection.dies_at == NOON + timedelta(days=90)
+    assert desk.bench.state.granted_at == NOON
 
 
 # A second visit.
@@ -199,91 +164,7 @@ def test_two_tabs_of_one_browser_both_work(desk: Desk) -> None:
     assert first.comes_back().outcome is Outcome.CONNECTED
 
 
-# Strangers, and what goes wrong.
-
-
-def nothing(browser: Browser) -> Ended:
-    return finish(browser.desk.tools, {}, browser.cookies)
-
-
-def no_cookie(browser: Browser) -> Ended:
-    browser.cookies = {}
-    return browser.comes_back()
-
-
-def a_made_up_cookie(browser: Browser) -> Ended:
-    browser.cookies = dict.fromkeys(browser.cookies, "made-up")
-    return browser.comes_back()
-
-
-def anothers_cookie(browser: Browser) -> Ended:
-    other = browser.desk.browser()
-    browser.cookies = dict(zip(browser.cookies, other.cookies.values(), strict=True))
-    return browser.comes_back()
-
-
-def a_forged_state(browser: Browser) -> Ended:
-    return browser.comes_back(state="forged")
-
-
-def an_empty_state(browser: Browser) -> Ended:
-    return browser.comes_back(state="")
-
-
-def anothers_state(browser: Browser) -> Ended:
-    return browser.comes_back(state=browser.desk.browser().state)
-
-
-def an_error_for_a_sign_in_that_is_not_his(browser: Browser) -> Ended:
-    browser.cookies = {}
-    return browser.comes_back(error="access_denied")
-
-
-def a_sender_that_is_gone(browser: Browser) -> Ended:
-    del browser.desk.senders["noreply"]
-    return browser.comes_back()
-
-
-@pytest.mark.parametrize(
-    "visit",
-    [
-        nothing,
-        no_cookie,
-        a_made_up_cookie,
-        anothers_cookie,
-        a_forged_state,
-        an_empty_state,
-        anothers_state,
-        an_error_for_a_sign_in_that_is_not_his,
-        a_sender_that_is_gone,
-    ],
-)
-def test_a_stranger_gets_no_further_than_the_first_step(
-    desk: Desk, visit: Callable[[Browser], Ended], caplog: pytest.LogCaptureFixture
-) -> None:
-    ended = visit(desk.browser())
-    assert ended == Ended(Outcome.NOT_BEGUN)
-    assert desk.grants.grants == {}
-    assert desk.provider.completed == []
-    assert lines(caplog)[-1] == ("WARNING", "consent-refused", "a sign-in changed nothing: not-begun")
-
-
-def test_a_stranger_does_not_use_up_somebody_elses_sign_in(desk: Desk) -> None:
-    browser = desk.browser()
-    cookies = browser.cookies
-    for visit in (no_cookie, a_made_up_cookie, an_error_for_a_sign_in_that_is_not_his):
-        visit(browser)
-    browser.cookies = cookies
-    assert browser.comes_back().outcome is Outcome.CONNECTED
-
-
-def test_a_sign_in_may_take_as_long_as_a_person_needs_and_no_longer(desk: Desk) -> None:
-    late, in_time = desk.browser(), desk.browser()
-    desk.clock.advance(PENDING_FOR - timedelta(seconds=1))
-    assert in_time.comes_back().outcome is Outcome.CONNECTED
-    desk.clock.advance(timedelta(seconds=1))
-    assert late.comes_back().outcome is Outcome.EXPIRED
-    assert len(desk.provider.completed) == 1
+# What goes wrong.
 
 
 def test_a_no_is_taken_and_its_number_kept(desk: Desk) -> None:
@@ -298,7 +179,7 @@ def test_a_no_is_taken_and_its_number_kept(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("error", "description", "code"),
     [
-        ("consent_required", "", "consent_required"),
+        ("server_error", "", "server_error"),
         ("<script>alert(1)</script>", "", "unknown"),
         ("access_denied", "<b>AADSTS1</b>", "access_denied"),
         ("access_denied", "AADSTS" + "9" * 40, "access_denied"),
@@ -326,7 +207,7 @@ def test_another_account_is_turned_away_and_named(desk: Desk) -> None:
 def test_a_scope_that_mail_needs_and_was_not_granted_is_named(desk: Desk, scopes: tuple[str, ...]) -> None:
     desk.provider.scopes = scopes
     ended = desk.browser().comes_back()
-    assert (ended.outcome, ended.code) == (Outcome.MISSING_SCOPE, SMTP_SCOPE)
+    assert (ended.outcome, ended.code) == (Outcome.MISSING_SCOPE, PUBLIC.smtp_scope)
     assert desk.grants.grants == {}
 
 
@@ -423,9 +304,11 @@ def test_a_consent_lets_mail_go_that_waited_for_it(desk: Desk, remedy: str) -> N
     assert desk.browser().comes_back().outcome is Outcome.CONNECTED
     assert desk.bench.state.hold is None
     assert [put.text for put in desk.bench.outbox.puts] == [call_body("noreply")]
-    (event,) = desk.bench.events.of_senders
-    assert (event.kind, event.sender) == ("sender.resumed", "noreply")
-    assert event.data == {"reason": "noreply@contoso.com has signed in"}
+    resumed, connected = desk.bench.events.of_senders
+    assert (resumed.kind, resumed.sender) == ("sender.resumed", "noreply")
+    assert resumed.data == {"reason": "noreply@contoso.com has signed in"}
+    assert (connected.kind, connected.sender) == ("sender.connected", "noreply")
+    assert connected.data == {"account": "noreply@contoso.com", "display_name": "Contoso Somebody"}
 
 
 @pytest.mark.parametrize(
@@ -438,7 +321,8 @@ def test_a_consent_ends_no_hold_that_has_another_cause(desk: Desk, remedy: str, 
     hold = desk.bench.state.hold
     assert hold is not None
     assert hold.remedy == remedy
-    assert (desk.bench.outbox.puts, desk.bench.events.of_senders) == ([], [])
+    assert desk.bench.outbox.puts == []
+    assert [event.kind for event in desk.bench.events.of_senders] == ["sender.connected"]
 
 
 def test_a_consent_for_another_sender_lets_nothing_go(desk: Desk) -> None:

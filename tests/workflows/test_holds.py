@@ -124,7 +124,7 @@ def test_a_consent_that_is_wanted_is_an_event_of_its_own(
 def test_a_hold_by_hand_is_not_replaced_by_what_the_server_says(bench: Bench) -> None:
     bench.holds.hold(NOREPLY, by_hand())
     found(bench, SWITCHED_OFF)
-    assert bench.state.hold == replace(by_hand(), told=True)
+    assert bench.state.hold == replace(by_hand(), told_at=NOON)
     assert [event.data["remedy"] for event in bench.events.of_senders] == ["held-by-hand"]
 
 
@@ -318,7 +318,7 @@ def test_an_accepted_message_forgets_what_was_counted(bench: Bench) -> None:
 def test_an_accepted_message_ends_no_hold_by_hand(bench: Bench) -> None:
     bench.holds.hold(NOREPLY, by_hand())
     bench.holds.succeeded(NOREPLY, "noreply@contoso.com")
-    assert bench.state.hold == replace(by_hand(), told=True)
+    assert bench.state.hold == replace(by_hand(), told_at=NOON)
     assert told(bench) == ["sender.held"]
 
 

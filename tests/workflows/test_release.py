@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.core.delivery import State
-from shared.core.holds import LONGEST_PROBE, Pause, Proof, new_hold
+from shared.core.holds import LONGEST_PROBE, TELL_AGAIN, Pause, Proof, new_hold
 from shared.core.intake import call_body, waiting_body
 from shared.core.smtp import Phase, Reply, Submission
 from shared.core.timing import BROUGHT_BACK_EARLY
@@ -230,7 +230,7 @@ def test_a_hold_that_a_person_made_is_never_probed(bench: Bench) -> None:
     bench.holds.hold(NOREPLY, hold, address=BILLING)
     bench.send(message())
     assert run(bench, timedelta(hours=30)) == []
-    kept = replace(hold, told=True)
+    kept = replace(hold, told_at=NOON + TELL_AGAIN)
     assert (bench.state.hold, bench.state.address_holds) == (kept, {BILLING: kept})
     assert (bench.mailer.knocked, bench.calls) == ([], [])
 

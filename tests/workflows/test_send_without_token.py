@@ -98,8 +98,10 @@ def test_a_consent_that_is_gone_says_the_code_and_the_link(
     entry = bench.ledger.only()
     assert entry.attempts == 0
     assert entry.reason == (
-        "the provider refused: invalid_grant AADSTS700082; the consent for noreply@contoso.com is no longer "
-        "valid; sign in again as noreply@contoso.com at https://mail.contoso.com/api/oauth/start/noreply"
+        "the provider refused: invalid_grant AADSTS700082; the refresh token of noreply@contoso.com was not "
+        "used for 90 days; sign in again as noreply@contoso.com at "
+        "https://mail.contoso.com/api/oauth/start/noreply, and see that the function upkeep runs, which uses "
+        "it every day"
     )
     assert lines(caplog)[0][1] == "consent-required"
 
@@ -114,7 +116,7 @@ def test_a_broken_client_secret_says_what_to_type(bench: Bench, caplog: pytest.L
     assert "oauth-microsoft-client-secret" in entry.reason
     assert lines(caplog)[0][:2] == ("ERROR", "sender-held")
     (event,) = bench.events.of_senders
-    assert (event.kind, event.data["remedy"]) == ("sender.held", "credential-broken")
+    assert (event.kind, event.data["remedy"]) == ("sender.held", "client-secret-expired")
     assert event.data["who"] == "an administrator"
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.headerregistry import Address
 
-    from shared.core.oauth import AccessToken
+    from shared.core.grant import AccessToken
     from shared.core.sender import Sender
     from shared.core.smtp import Envelope, Octets, Submission
     from tests.twins import Clock

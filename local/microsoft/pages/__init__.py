@@ -6,13 +6,17 @@ Everything is escaped. The pages load nothing; style and pictures are inside.
 
 import base64
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from aiohttp import web
 
-from local.microsoft.aadsts import EntraError
+from local.microsoft.entra_error import EntraError
+
+#: How long a half-finished walk through the pages is remembered.
+SIGN_IN_LIFETIME = timedelta(minutes=15)
 
 _pages = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -21,10 +21,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture
 def cloud(running: Cloud) -> Iterator[Cloud]:
     yield running
-    running.control.identity({"reset": True, "rotate_client_secret": True})
+    running.control.identity(
+        {"reset": True, "rotate_client_secret": True, "retire_certificates": True, "withdraw_consent": True}
+    )
     running.control.vault({"reset": True})
-    for user in running.tenant.users:
-        running.control.identity({"withdraw_consent": user.upn})
 
 
 @pytest.fixture

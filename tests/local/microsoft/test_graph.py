@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -9,6 +10,7 @@ import requests
 from local.microsoft.cloud import Cloud
 from local.microsoft.directory import default_tenant
 from local.microsoft.tokens import Tokens
+from tests.local.microsoft.walker import REDIRECT_URI, walk
 
 
 def token_for(
@@ -49,9 +51,52 @@ def test_an_odd_size_is_refused(cloud: Cloud, http: requests.Session) -> None:
     assert ask(cloud, http, "/v1.0/me/photos/7x7/$value", token_for(cloud)).status_code == 400
 
 
-def test_userinfo_says_little(cloud: Cloud, http: requests.Session) -> None:
+def test_userinfo_says_who_somebody_is(cloud: Cloud, http: requests.Session) -> None:
     document = ask(cloud, http, "/oidc/userinfo", token_for(cloud)).json()
-    assert sorted(document) == ["name", "picture", "sub"]
+    assert document["name"] == "Contoso Notifications"
+    assert document["email"] == "noreply@contoso.com"
+    assert document["picture"] == f"{cloud.identity_url}/v1.0/me/photo/$value"
+    user = cloud.tenant.users[0]
+    assert document["sub"] == cloud.tokens.subject(user, cloud.app.client_id)
+
+
+@pytest.mark.parametrize("path", ["/v1.0/me", "/v1.0/me/photo/$value", "/oidc/userinfo"])
+def test_a_token_for_the_mail_server_does_where_it_is_told_to(
+    cloud: Cloud, http: requests.Session, path: str
+) -> None:
+    cloud.control.identity({"userinfo_for_any_audience": True})
+    outlook = token_for(cloud, audience="https://outlook.office.com", scopes=("SMTP.Send",))
+    assert ask(cloud, http, path, outlook).status_code == 200
+    vault = token_for(cloud, audience="https://vault.azure.net", scopes=())
+    assert ask(cloud, http, path, vault).status_code == 401
+    unfit = token_for(cloud, scopes=("Mail.Send",))
+    assert ask(cloud, http, path, unfit).status_code == 403
+
+
+def test_a_client_that_knows_nothing_of_microsoft_gets_along(cloud: Cloud, http: requests.Session) -> None:
+    cloud.control.identity({"userinfo_for_any_audience": True})
+    query = {
+        "client_id": cloud.app.client_id,
+        "response_type": "code",
+        "redirect_uri": REDIRECT_URI,
+        "scope": "openid profile email offline_access https://outlook.office.com/SMTP.Send",
+        "access_type": "offline",
+    }
+    code = walk(http, f"{cloud.authority}/oauth2/v2.0/authorize?{urlencode(query)}")["code"]
+
+    def token(**form: str) -> dict[str, Any]:
+        basic = (cloud.app.client_id, cloud.client_secret)
+        reply = http.post(f"{cloud.authority}/oauth2/v2.0/token", data=form, auth=basic)
+        document: dict[str, Any] = reply.json()
+        return document
+
+    first = token(grant_type="authorization_code", code=code, redirect_uri=REDIRECT_URI)
+    second = token(grant_type="refresh_token", refresh_token=first["refresh_token"])
+    for one in (first, second):
+        assert (
+            ask(cloud, http, "/oidc/userinfo", one["access_token"]).json()["email"] == "noreply@contoso.com"
+        )
+        assert cloud.tokens.verify_access_token(one["access_token"], audience={"https://outlook.office.com"})
 
 
 @pytest.mark.parametrize("path", ["/v1.0/me", "/v1.0/me/photo/$value", "/oidc/userinfo"])

@@ -43,6 +43,22 @@ def test_a_gateway_may_answer_with_html(cloud: Cloud, http: requests.Session) ->
     assert ask(cloud, http).status_code == 200
 
 
+@pytest.mark.parametrize("body", ["[]", "null", '{"access_token": "ey', ""])
+def test_what_calls_itself_json_may_be_garbage(cloud: Cloud, http: requests.Session, body: str) -> None:
+    cloud.control.identity({"fail_next": {"token": {"status": 200, "garbage": body}}})
+    reply = ask(cloud, http)
+    assert (reply.status_code, reply.text) == (200, body)
+    assert reply.headers["Content-Type"].startswith("application/json")
+    assert "access_token" in ask(cloud, http).json()
+
+
+@pytest.mark.parametrize("status", [408, 429])
+def test_a_client_may_be_asked_to_wait(cloud: Cloud, http: requests.Session, status: int) -> None:
+    cloud.control.identity({"fail_next": {"token": {"status": status, "retry_after": 11}}})
+    reply = ask(cloud, http)
+    assert (reply.status_code, reply.headers["Retry-After"]) == (status, "11")
+
+
 def test_a_connection_may_end_without_an_answer(cloud: Cloud, http: requests.Session) -> None:
     cloud.control.identity({"fail_next": {"token": {"status": 0}}})
     with pytest.raises(requests.ConnectionError):
@@ -91,6 +107,19 @@ def test_counters_tell_grant_types_and_refusals(cloud: Cloud, http: requests.Ses
         {"revoke": "nobody@contoso.com"},
         {"revoke": {"upn": "noreply@contoso.com", "code": "54005"}},
         {"block": "nobody@contoso.com"},
+        {"rehire": "nobody@contoso.com"},
+        {"rename": {"from": "noreply@contoso.com"}},
+        {"rename": {"from": "nobody@contoso.com", "to": "somebody@contoso.com"}},
+        {"rename": {"from": "noreply@contoso.com", "to": "billing@contoso.com"}},
+        {"rename": {"from": "noreply@contoso.com", "to": "noreply@fabrikam.com"}},
+        {"app_roles": "SMTP.SendAsApp"},
+        {"federated_credential": {"subjects": "x"}},
+        {"federated_credential": "x"},
+        {"register_certificate": {"format": "der"}},
+        {"register_certificate": {"name": "x"}},
+        {"register_certificate": "pem"},
+        {"grant_less": "twice"},
+        {"advance_seconds": "a day"},
         {"latency_ms": "soon"},
         [],
     ],

@@ -157,6 +157,22 @@ def test_a_purged_secret_frees_its_name(client: SecretClient, name: str) -> None
     assert len(list(client.list_properties_of_secret_versions(name))) == 1
 
 
+def test_under_purge_protection_a_deleted_secret_is_recovered_or_nothing(
+    cloud: Cloud, client: SecretClient, name: str
+) -> None:
+    client.set_secret(name, "one")
+    cloud.control.vault({"purge_protection": True})
+    assert client.get_secret(name).properties.recovery_level == "Recoverable"
+    client.begin_delete_secret(name).wait()
+    with pytest.raises(HttpResponseError, match="purge protection is enabled") as caught:
+        client.purge_deleted_secret(name)
+    assert caught.value.status_code == 403
+    with pytest.raises(ResourceExistsError, match="deleted but recoverable"):
+        client.set_secret(name, "two")
+    client.begin_recover_deleted_secret(name).wait()
+    assert client.set_secret(name, "two").value == "two"
+
+
 def test_without_a_token_the_challenge_says_where_to_get_one(cloud: Cloud, http: requests.Session) -> None:
     reply = http.get(f"{cloud.vault_url}/secrets/x?api-version=2026-04-01")
     assert reply.status_code == 401
@@ -254,13 +270,72 @@ def test_an_administrator_sets_secrets_through_the_control(
     assert client.get_secret(name).value == "by hand"
 
 
+def test_an_administrator_sets_a_whole_secret_and_its_date(
+    cloud: Cloud, client: SecretClient, name: str
+) -> None:
+    document = {"value": "by hand", "contentType": "text/plain", "attributes": {"exp": 1893456000}}
+    cloud.control.vault({"set": {name: document}})
+    read = client.get_secret(name).properties
+    assert (read.content_type, read.expires_on) == ("text/plain", datetime(2030, 1, 1, tzinfo=UTC))
+    cloud.control.vault({"expires": {name: 1924992000}})
+    assert client.get_secret(name).properties.expires_on == datetime(2031, 1, 1, tzinfo=UTC)
+    cloud.control.vault({"expires": {name: None}})
+    assert client.get_secret(name).properties.expires_on is None
+    assert cloud.control.vault()["versions"][name] == 1
+
+
+def test_an_administrator_deletes_and_recovers(cloud: Cloud, client: SecretClient, name: str) -> None:
+    client.set_secret(name, "one")
+    client.set_secret(name, "two")
+    counters = cloud.control.vault({"delete": [name]})
+    assert name not in counters["secrets"]
+    assert counters["versions"][name] == 2
+    with pytest.raises(ResourceNotFoundError):
+        client.get_secret(name)
+    cloud.control.vault({"recover": [name]})
+    assert client.get_secret(name).value == "two"
+
+
+def test_the_client_secret_has_the_providers_date(cloud: Cloud, client: SecretClient) -> None:
+    expires = client.get_secret("oauth-microsoft-client-secret").properties.expires_on
+    assert expires is not None
+    assert timedelta(days=729) < expires - datetime.now(UTC) <= timedelta(days=730)
+    assert cloud.control.vault()["versions"]["oauth-microsoft-client-secret"] >= 1
+
+
+def test_a_certificates_secret_is_managed_by_the_vault(cloud: Cloud, client: SecretClient) -> None:
+    cloud.control.identity({"register_certificate": {"service": "read", "days": 10}})
+    read = client.get_secret("oauth-read-certificate")
+    assert read.properties.content_type == "application/x-pem-file"
+    assert (
+        read.properties.key_id == f"{cloud.vault_url}/keys/oauth-read-certificate/{read.properties.version}"
+    )
+    assert read.properties.expires_on is not None
+    assert str(read.value).startswith("-----BEGIN PRIVATE KEY-----")
+    assert str(read.value).rstrip().endswith("-----END CERTIFICATE-----")
+
+
+def test_the_vault_may_answer_garbage(cloud: Cloud, http: requests.Session, name: str) -> None:
+    cloud.control.vault({"fail_next": {"get": {"status": 200, "garbage": '{"value": "cu'}}})
+    reply = http.get(f"{cloud.vault_url}/secrets/{name}?api-version=2026-04-01", headers=bearer(cloud))
+    assert (reply.status_code, reply.text) == (200, '{"value": "cu')
+
+
 def test_the_counters_never_tell_a_value(cloud: Cloud, client: SecretClient, name: str) -> None:
     client.set_secret(name, "canary-5f1c")
     assert "canary-5f1c" not in str(cloud.control.vault())
 
 
 @pytest.mark.parametrize(
-    "instructions", [{"no_such": 1}, {"set": {"under_score": "x"}}, {"latency_ms": None}]
+    "instructions",
+    [
+        {"no_such": 1},
+        {"set": {"under_score": "x"}},
+        {"latency_ms": None},
+        {"expires": {"no-such-secret": 1}},
+        {"delete": ["no-such-secret"]},
+        {"recover": ["no-such-secret"]},
+    ],
 )
 def test_what_the_control_does_not_understand_is_refused(
     cloud: Cloud, http: requests.Session, instructions: Any

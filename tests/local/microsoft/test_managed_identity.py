@@ -54,6 +54,20 @@ def test_a_token_for_a_federated_credential_is_to_be_had(cloud: Cloud, http: req
     token = ask(cloud, http, resource="api://AzureADTokenExchange").json()["access_token"]
     claims = jwt.decode(token, options={"verify_signature": False})
     assert claims["aud"] == "api://AzureADTokenExchange"
+    assert claims["iss"] == f"{cloud.authority}/v2.0"
+    assert claims["sub"] == claims["oid"] == SYSTEM_ASSIGNED[1]
+    assert claims["ver"] == "2.0"
+
+
+def test_its_tokens_go_by_the_machines_clock(cloud: Cloud, http: requests.Session) -> None:
+    token = ask(cloud, http).json()["access_token"]
+    cloud.control.identity({"advance_seconds": 90 * 86400})
+    assert cloud.tokens.verify_access_token(token, audience={VAULT})["oid"] == SYSTEM_ASSIGNED[1]
+
+
+def test_it_answers_garbage_on_request(cloud: Cloud, http: requests.Session) -> None:
+    cloud.control.identity({"fail_next": {"managed_identity": {"status": 200, "garbage": "[]"}}})
+    assert ask(cloud, http).json() == []
 
 
 @pytest.mark.parametrize("header", [None, "wrong"])

@@ -3,7 +3,6 @@
 import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import jwt
 import msal
@@ -11,28 +10,10 @@ import pytest
 import requests
 
 from local.microsoft import grants
-from local.microsoft.aadsts import EntraError
 from local.microsoft.cloud import Cloud
+from local.microsoft.entra_error import EntraError
+from tests.local.microsoft.token_client import APP_ONLY, SMTP, USER_READ, ask, claims_of, connect
 from tests.local.microsoft.walker import REDIRECT_URI, walk
-
-SMTP = "https://outlook.office.com/SMTP.Send"
-USER_READ = "https://graph.microsoft.com/User.Read"
-
-
-def connect(
-    app: msal.ConfidentialClientApplication,
-    http: requests.Session,
-    *,
-    asked: tuple[str, ...] = (SMTP, USER_READ),
-    account: str = "noreply@contoso.com",
-) -> dict[str, Any]:
-    """Consent, and a token for SMTP: as the app does it."""
-    flow = app.initiate_auth_code_flow(
-        list(asked), redirect_uri=REDIRECT_URI, prompt="select_account", response_mode="form_post"
-    )
-    answer = walk(http, flow["auth_uri"], account)
-    result: dict[str, Any] = app.acquire_token_by_auth_code_flow(flow, answer, scopes=[asked[0]])
-    return result
 
 
 def authorization(cloud: Cloud, http: requests.Session, **more: str) -> str:
@@ -48,17 +29,6 @@ def authorization(cloud: Cloud, http: requests.Session, **more: str) -> str:
     )
     assert url is not None
     return walk(http, url)["code"]
-
-
-def ask(cloud: Cloud, http: requests.Session, **form: str | None) -> requests.Response:
-    body: dict[str, str | None] = {"client_id": cloud.app.client_id, "client_secret": cloud.client_secret}
-    body |= form
-    return http.post(f"{cloud.authority}/oauth2/v2.0/token", data=body)
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return claims
 
 
 def test_msal_signs_in_with_pkce_and_gets_a_token_for_smtp(
@@ -164,6 +134,19 @@ def test_withdrawn_consent_is_noticed_at_the_next_refresh(
     assert app.acquire_token_by_refresh_token(refresh_token, [SMTP])["error_codes"] == [65001]
 
 
+def test_a_refresh_without_a_scope_is_about_the_grants_first_resource(
+    cloud: Cloud, http: requests.Session
+) -> None:
+    code = authorization(cloud, http, scope=f"offline_access {SMTP} {USER_READ}")
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI}
+    first = ask(cloud, http, **form).json()
+    second = ask(
+        cloud, http, grant_type="refresh_token", refresh_token=first["refresh_token"], scope=None
+    ).json()
+    assert claims_of(second["access_token"])["aud"] == "https://outlook.office.com"
+    assert second["refresh_token"] != first["refresh_token"]
+
+
 def test_scopes_of_two_resources_are_refused_and_the_code_stays_good(
     cloud: Cloud, http: requests.Session
 ) -> None:
@@ -223,7 +206,6 @@ def test_the_redirect_uri_must_be_the_same_again(cloud: Cloud, http: requests.Se
 
 
 REFRESH = {"grant_type": "refresh_token", "refresh_token": "nonsense", "scope": SMTP}
-APP_ONLY = {"grant_type": "client_credentials", "scope": "https://outlook.office365.com/.default"}
 CODE = {"grant_type": "authorization_code", "code": "nonsense", "redirect_uri": REDIRECT_URI}
 
 
@@ -232,7 +214,7 @@ CODE = {"grant_type": "authorization_code", "code": "nonsense", "redirect_uri": 
     [
         (APP_ONLY | {"client_secret": "wrong"}, 401, ("invalid_client", 7000215)),
         (APP_ONLY | {"client_secret": ""}, 401, ("invalid_client", 7000218)),
-        (APP_ONLY | {"client_assertion": "a.b.c", "client_secret": ""}, 401, ("invalid_client", 700027)),
+        (APP_ONLY | {"client_assertion": "a.b.c", "client_secret": ""}, 400, ("invalid_request", 900144)),
         (APP_ONLY | {"client_id": "no-such-app"}, 400, ("unauthorized_client", 700016)),
         (APP_ONLY | {"client_id": ""}, 400, ("invalid_request", 900144)),
         (APP_ONLY | {"scope": "https://outlook.office365.com/SMTP.Send"}, 400, ("invalid_scope", 1002012)),
