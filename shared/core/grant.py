@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-# Upkeep runs every 15 minutes, and a token in the vault is to have 15 minutes left at any time, also where one
-# run fails: what a run leaves alone has 31 left at the next, and 16 when the one after that renews it.
+# Upkeep runs every 15 minutes, and a token in the vault is to have 15 minutes left at any time, also where a
+# run fails: what one leaves alone has 31 left at the next, and 16 when the one after that renews it.
 FRESH_ENOUGH = timedelta(minutes=46)
 # A sender that sends nothing needs no token at hand; its refresh token is used once a day so that it lives.
 IDLE_REFRESH = timedelta(days=1)
