@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.core import remedies
@@ -179,12 +180,15 @@ def _reason(tools: UpkeepTools, sender: Sender, error: GrantError) -> str:
 
 def _say(tools: UpkeepTools, sender: Sender, renewal: Renewal) -> None:
     if renewal.grant is not None:
-        minutes = (renewal.grant.expires_at - tools.clock()).total_seconds() / 60
+        left = renewal.grant.expires_at - tools.clock()
+        lasts = (
+            f"it lasts {left.total_seconds() / 60:.0f} minutes" if left > timedelta() else "no mail needs one"
+        )
         log.info(
-            "the token of %s is %s: it lasts %.0f minutes",
+            "the token of %s is %s: %s",
             sender.name,
-            renewal.outcome.value,
-            minutes,
+            renewal.outcome.value if left > timedelta() else "over",
+            lasts,
             extra={"event": Word.TOKEN_REFRESHED, "sender": sender.name},
         )
     if renewal.error is not None:

@@ -140,7 +140,7 @@ def test_in_a_year_a_busy_senders_token_never_runs_out_and_an_idle_one_is_used_e
             used[each.account.username].append(passed)
         assert bench.grants.grants["noreply"].expires_at - bench.clock() > timedelta(minutes=25)
     gaps = {name: {b - a for a, b in pairwise(at)} for name, at in used.items()}
-    assert gaps == {"noreply@contoso.com": {2 * QUARTER}, "svc-mail@contoso.com": {DAY}}
+    assert gaps == {"noreply@contoso.com": {QUARTER}, "svc-mail@contoso.com": {DAY}}  # tokens of an hour
     assert len(used["svc-mail@contoso.com"]) == 364
     assert told(bench) == []
     assert len(bench.grants.stored) == len(bench.provider.refreshed)
@@ -156,11 +156,11 @@ def test_mail_makes_an_idle_sender_warm_and_a_day_without_makes_it_idle(bench: B
         bench.clock.advance(QUARTER)
         bench.upkeep()
     used, before = len(bench.provider.refreshed), bench.clock()
-    assert 40 < used < 60
+    assert 90 < used < 100
     while bench.clock() < before + timedelta(hours=20):
         bench.clock.advance(QUARTER)
         bench.upkeep()
-    assert len(bench.provider.refreshed) - used <= 2
+    assert len(bench.provider.refreshed) - used <= 4
 
 
 # What every instance and whoever asks may know.
