@@ -73,14 +73,15 @@ class Stack:
         lock_seconds: int | None = None,
         access_log: Path | None = None,
         more_mail_toml: str = "",
+        more_settings: Mapping[str, str] | None = None,
         said: Callable[[str], object] = lambda _: None,
     ) -> Self:
         """
         Start every part and wait until all answer; raises ``StackError`` with nothing left running.
 
         ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``access_log`` gets a
-        line for each request to it. ``more_mail_toml`` is added to the stack's own mail.toml. ``said`` hears
-        what is being done.
+        line for each request to it. ``more_mail_toml`` is added to the stack's own mail.toml, ``more_settings``
+        to its settings. ``said`` hears what is being done.
         """
         if owner := _owner(folder):
             raise StackError(
@@ -106,6 +107,7 @@ class Stack:
                 leash.stop(microsoft)
                 raise StackError(str(error)) from None
         stack = cls(folder, _facts(ports, folder, azurite, urls), azurite, microsoft)
+        stack.facts["settings"] |= more_settings or {}
         with (folder / "mail.toml").open("a") as written:
             written.write(more_mail_toml)
         try:

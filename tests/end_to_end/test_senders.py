@@ -119,6 +119,8 @@ def test_through_a_held_sender_a_test_mail_waits_and_the_answer_says_why(desk: D
     assert (answer.status_code, answer.json()["hold"]["reason"]) == (202, "we move house")
     assert answer.json()["to"] == "reports@contoso.com"
     desk.until(answer.json()["id"], "held")
+    desk.sender(reports, "resume")
+    desk.until(answer.json()["id"], "accepted")
 
 
 def test_a_grant_is_removed_mail_waits_and_flows_when_somebody_signs_in_again(
