@@ -80,7 +80,7 @@ class Stack:
         Start every part and wait until all answer; raises ``StackError`` with nothing left running.
 
         ``keep_storage`` keeps Azurite's data in the folder from one start to the next. ``access_log`` gets a
-        line for each request to it. ``more_mail_toml`` is added to the stack's own mail.toml, ``more_settings``
+        line for each request to it. ``more_mail_toml`` is added to the stack's mail.toml, ``more_settings``
         to its settings. ``said`` hears what is being done.
         """
         if owner := _owner(folder):
