@@ -1,0 +1,81 @@
+"""
+OpenTelemetry: spans and metrics through whatever the Functions worker has set up.
+
+The worker configures the exporter and continues the host's trace for each invocation (host.json
+``telemetryMode``, ``PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY``), so this names the API alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opentelemetry import metrics, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.metrics import Counter, _Gauge
+    from opentelemetry.trace import Span as ApiSpan
+
+    from shared.telemetry import Metric
+
+_NAME = "sendoff"
+
+
+class OpenTelemetry:
+    """Tells spans and metrics; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._tracer = trace.get_tracer(_NAME)
+        self._meter = metrics.get_meter(_NAME)
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, _Gauge] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def span(self, name: str, **attributes: str | int) -> Iterator[Span]:
+        """Do what is inside as one span; an exception that leaves it is noted by its type alone."""
+        with self._tracer.start_as_current_span(
+            name, attributes=_named(attributes), record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield Span(span)
+            except BaseException as error:
+                # Its text may quote what has no place in telemetry.
+                span.set_attribute(f"{_NAME}.error", type(error).__name__)
+                span.set_status(trace.StatusCode.ERROR)
+                raise
+
+    def count(self, metric: Metric, **attributes: str) -> None:
+        """Count one."""
+        with self._lock:
+            counter = self._counters.get(metric)
+            if counter is None:
+                counter = self._counters[metric] = self._meter.create_counter(metric)
+        counter.add(1, _named(attributes))
+
+    def gauge(self, metric: Metric, value: float, **attributes: str) -> None:
+        """Say how much it is now."""
+        with self._lock:
+            gauge = self._gauges.get(metric)
+            if gauge is None:
+                gauge = self._gauges[metric] = self._meter.create_gauge(metric, unit="s")
+        gauge.set(value, _named(attributes))
+
+
+class Span:
+    """A span that is going on."""
+
+    def __init__(self, span: ApiSpan) -> None:
+        self._span = span
+
+    def note(self, **attributes: str | int) -> None:
+        """Take something down on it."""
+        self._span.set_attributes(_named(attributes))
+
+
+def _named(attributes: dict[str, str | int]) -> dict[str, str | int]:
+    """Return attributes under our own prefix; what is empty says nothing."""
+    return {f"{_NAME}.{name}": value for name, value in attributes.items() if value != ""}
