@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.core.message import Message
     from shared.core.sender import Sender
     from shared.core.smtp import Envelope, Octets, Submission
-    from shared.ports import Tokens
+    from shared.ports import Telemetry, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class Courier:
         mailer: Mailer,
         holds: SenderHolds,
         explain: Callable[[str, Sender], str],
+        telemetry: Telemetry,
         clock: Callable[[], datetime],
         jitter: Callable[[], float],
     ) -> None:
@@ -114,14 +115,25 @@ class Courier:
         self._mailer = mailer
         self._holds = holds
         self._explain = explain
+        self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
 
     def carry(self, message: Message, sender: Sender, entry: Entry, body: bytes) -> Carried:
         """Carry a message that this process has claimed; ``body`` is kept where it has to wait."""
+        attempt = entry.attempts + 1
+        with self._telemetry.span(
+            "attempt", message_id=entry.id, sender=sender.name, attempt=attempt
+        ) as span:
+            carried = self._carry(message, sender, entry, body)
+            span.note(state=carried.entry.state.value)
+        return carried
+
+    def _carry(self, message: Message, sender: Sender, entry: Entry, body: bytes) -> Carried:
         date = entry.date or entry.created_at
         try:
-            composed = self._composer.compose(message, sender, mail_id=entry.message_id, date=date)
+            with self._telemetry.span("compose"):
+                composed = self._composer.compose(message, sender, mail_id=entry.message_id, date=date)
             entry = replace(entry, message_id=composed.mail_id)
             submission = self._submit(composed, sender)
         except MessageError as error:
@@ -153,12 +165,26 @@ class Courier:
 
     def _submit(self, composed: Composed, sender: Sender) -> Submission:
         """Hand it over; where the token was refused, once more with a new one."""
-        token = self._tokens.token(sender)
-        envelope, octets = composed.envelope, composed.mime
-        submission = self._mailer.submit(sender, token, envelope, octets, smtputf8=octets.smtputf8)
+        with self._telemetry.span("token"):
+            token = self._tokens.token(sender)
+        submission = self._hand_over(composed, sender, token)
         if judge(submission).verdict is Verdict.REAUTHENTICATE:
-            token = self._tokens.token_after_refusal(sender, token)
+            with self._telemetry.span("token"):
+                token = self._tokens.token_after_refusal(sender, token)
+            submission = self._hand_over(composed, sender, token)
+        return submission
+
+    def _hand_over(self, composed: Composed, sender: Sender, token: AccessToken) -> Submission:
+        envelope, octets = composed.envelope, composed.mime
+        with self._telemetry.span("smtp") as span:
             submission = self._mailer.submit(sender, token, envelope, octets, smtputf8=octets.smtputf8)
+            judgement, reply = judge(submission), submission.reply
+            span.note(
+                verdict=judgement.verdict.value,
+                phase=submission.phase.value,
+                reply_code=reply.code if reply else "",
+                enhanced_code=reply.enhanced if reply else "",
+            )
         return submission
 
     def _without_token(self, error: GrantError, sender: Sender, entry: Entry, body: bytes) -> Entry:

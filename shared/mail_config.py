@@ -31,13 +31,16 @@ _LIMITS = (
 
 
 def single_sender(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the mail.toml that OAUTH_TENANT_ID, OAUTH_CLIENT_ID and MAILBOX stand for."""
+    """Return the mail.toml that OAUTH_TENANT_ID, OAUTH_CLIENT_ID, MAILBOX and those beside them stand for."""
     service = {
         "type": "microsoft",
         "tenant": environ.get("OAUTH_TENANT_ID", ""),
         "client_id": environ.get("OAUTH_CLIENT_ID", ""),
+        "credential": environ.get("OAUTH_CREDENTIAL") or "secret",
     }
     sender = {"service": "microsoft", "mailbox": environ["MAILBOX"], "default": True}
+    if environ.get("SIGN_IN_AS"):
+        sender["sign_in_as"] = environ["SIGN_IN_AS"]
     return {"services": {"microsoft": service}, "senders": {"default": sender}}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
     from typing import Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from shared.core.grant import AccessToken, Grant, Picture
     from shared.core.holds import Hold, SenderState
     from shared.core.message import Message
+    from shared.core.metrics import Metric
     from shared.core.outcomes import TooLate
     from shared.core.sender import Sender
     from shared.core.waiting import Due, InLine
@@ -67,6 +69,10 @@ class WaitingRoom(Protocol):
 
     def head(self, line: str, *, most: int) -> list[InLine]:
         """Return the first of a line, in the order in which they go."""
+        ...
+
+    def oldest(self, line: str) -> datetime | None:
+        """Return since when the one waits that waits longest, None where none does."""
         ...
 
     def leave(self, places: Sequence[InLine]) -> None:
@@ -204,6 +210,30 @@ class TrialMail(Protocol):
 
     def send(self, sender: Sender, to: str, *, message_id: str) -> Entry:
         """Send one; raises ``MessageError`` for an address that is none."""
+        ...
+
+
+class Span(Protocol):
+    """Something that is going on, as telemetry sees it."""
+
+    def note(self, **attributes: str | int) -> None:
+        """Take something down on it: ids, states and verdicts, never an address, a subject or a token."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Spans and numbers, for whoever watches this deployment."""
+
+    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[Span]:
+        """Do what is inside as one span."""
+        ...
+
+    def count(self, metric: Metric, **attributes: str) -> None:
+        """Count one."""
+        ...
+
+    def gauge(self, metric: Metric, value: float, **attributes: str) -> None:
+        """Say how much it is now."""
         ...
 
 

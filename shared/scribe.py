@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.core import outcomes, timing
+from shared.core import metrics, outcomes, timing
 from shared.core.address import without_addresses
 from shared.core.delivery import State
 from shared.core.intake import waiting_body
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.core.delivery import Delivery, Entry
     from shared.core.waiting import InLine
     from shared.errors import MessageError
-    from shared.ports import Events, Ledger, Outbox, WaitingRoom
+    from shared.ports import Events, Ledger, Outbox, Telemetry, WaitingRoom
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class ScribeTools:
     room: WaitingRoom
     outbox: Outbox
     events: Events
+    telemetry: Telemetry
     clock: Callable[[], datetime]
     pause: Callable[[float], object]
 
@@ -73,6 +74,7 @@ class Scribe:
         self._room = tools.room
         self._outbox = tools.outbox
         self._events = tools.events
+        self._telemetry = tools.telemetry
         self._clock = tools.clock
         self._pause = tools.pause
 
@@ -214,6 +216,8 @@ class Scribe:
     def _tell(self, entry: Entry) -> None:
         """Tell those who listen, by an event and by a line with no recipient and no content in it."""
         self._events.tell(entry)
+        if metric := metrics.OF_STATE.get(entry.state):
+            self._telemetry.count(metric, sender=entry.sender or "unknown")
         level, word = _LOUDNESS.get(entry.state, (logging.INFO, Word.MAIL_DEFERRED))
         # A server's words may quote a recipient; ours name the accounts that a person must look at.
         reply = without_addresses(entry.reply)

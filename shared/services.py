@@ -90,6 +90,7 @@ class Services(Wiring):
             holds=self.holds(),
             prober=self._courier(),
             places=self._pacer(),
+            telemetry=self.telemetry(),
             senders=self.settings.senders,
             clock=now,
         )
@@ -151,6 +152,7 @@ class Services(Wiring):
             senders=settings.senders,
             services=settings.services,
             explain=self._explain,
+            telemetry=self.telemetry(),
             side_by_side=_side_by_side,
             clock=now,
         )

@@ -136,6 +136,17 @@ def lines_at_a_time(environ: Mapping[str, str] | None = None) -> int:
     return max(1, min(threads, _MOST_AT_ONCE) // 2)
 
 
+def telemetry_is_on(environ: Mapping[str, str] | None = None) -> bool:
+    """
+    Return whether the worker sets OpenTelemetry up ("Use OpenTelemetry with Azure Functions").
+
+    For Application Insights it does where it is told to and where to.
+    """
+    environ = os.environ if environ is None else environ
+    told = (environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY") or "").strip().casefold()
+    return told in ("true", "1") and bool(environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
+
+
 def load(environ: Mapping[str, str] | None = None, *, root: Path | None = None) -> Settings:
     """
     Return the settings of ``environ`` and of mail.toml in ``root`` (the folder of function_app.py).

@@ -1,44 +1,24 @@
 """
-Telemetry: what spans and metrics are called, and the silence where nobody listens.
+Telemetry where nobody listens: no exporter is set up, so nothing is loaded and nothing is kept.
 
-One trace goes from the queue message to the reply of the mail server; on it are ids, states and verdicts, never
-an address, a subject or a token. The numbers here are the ones that the workbook and the alerts of ``infra/``
-ask for.
+Where one is, ``adapters.open_telemetry`` stands in this place. One trace goes from the queue message to the
+reply of the mail server; on it are ids, states and verdicts, never an address, a subject or a token.
 """
 
 from __future__ import annotations
 
-import enum
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shared.core.metrics import Metric
     from shared.ports import Span
 
 
-class Metric(enum.StrEnum):
-    """Every number that is told, by the name that infrastructure knows it by."""
-
-    #: Messages that the mail server took, by ``sender``.
-    ACCEPTED = "sendoff.accepted"
-    #: Attempts after which a message goes again later, by ``sender``.
-    DEFERRED = "sendoff.deferred"
-    #: Messages that were refused for good, by ``sender``.
-    REJECTED = "sendoff.rejected"
-    #: Messages that wait for a person, by ``sender``.
-    HELD = "sendoff.held"
-    #: Seconds that the oldest message of a line has waited since it could have gone, by ``sender``.
-    OLDEST_WAITING = "sendoff.oldest_waiting_seconds"
-    #: Seconds that the token in the vault has left, by ``sender``.
-    TOKEN_LEFT = "sendoff.token_seconds_left"  # noqa: S105 - a name, no secret
-    #: What came of asking for new tokens, by ``sender`` and ``outcome``.
-    REFRESHES = "sendoff.refreshes"
-
-
 class Silence:
-    """Telemetry where no exporter is set up: nothing is loaded and nothing is kept."""
+    """Tells nobody anything."""
 
     @contextmanager
     def span(self, name: str, **attributes: str | int) -> Iterator[Span]:

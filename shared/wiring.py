@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from shared.herald import Herald
     from shared.holds import Holds
     from shared.pacer import Pacer
-    from shared.ports import Provider
+    from shared.ports import Provider, Telemetry
     from shared.register import Register
     from shared.scribe import ScribeTools
     from shared.settings import Settings
@@ -85,6 +85,20 @@ class Wiring:
                     self._said = True
             return False
         return True
+
+    def telemetry(self) -> Telemetry:
+        """Return what tells spans and numbers: the worker's OpenTelemetry, where that is set up."""
+
+        def make() -> Telemetry:
+            if not app_settings.telemetry_is_on():
+                from shared.telemetry import Silence  # noqa: PLC0415 - as above
+
+                return Silence()
+            from shared.adapters.open_telemetry import OpenTelemetry  # noqa: PLC0415 - as above
+
+            return OpenTelemetry()
+
+        return self._once("telemetry", make)
 
     # Adapters.
 
@@ -219,6 +233,7 @@ class Wiring:
                 room=self._waiting_room(),
                 outbox=self.outbox(),
                 events=self._herald(),
+                telemetry=self.telemetry(),
                 clock=now,
                 pause=time.sleep,
             ),
@@ -235,6 +250,7 @@ class Wiring:
                 mailer=PooledMailer(self._pool()),
                 holds=self.holds(),
                 explain=self._explain,
+                telemetry=self.telemetry(),
                 clock=now,
                 jitter=random.random,
             ),

@@ -14,6 +14,7 @@ from shared.core.delivery import ALLOWED, Delivery, Entry, State
 from shared.core.intake import Amendment
 from shared.core.message import Message
 from shared.scribe import SOON, ScribeTools
+from shared.telemetry import Silence
 from shared.web import json_bodies, message_routes
 from shared.web.openapi import description
 from shared.workflows.messages import MessagesTools
@@ -43,7 +44,9 @@ ID = "appointment-4711"
 def desk() -> tuple[MessagesTools, MemoryLedger]:
     """Return the routes of ``/messages`` with nothing behind them but memory."""
     clock, ledger, outbox = Clock(NOW), MemoryLedger(), MemoryOutbox()
-    writing = ScribeTools(ledger, MemoryWaiting(), outbox, MemoryEvents(), clock, pause=lambda _: None)
+    writing = ScribeTools(
+        ledger, MemoryWaiting(), outbox, MemoryEvents(), Silence(), clock, pause=lambda _: None
+    )
     tools = MessagesTools(
         ledger=ledger,
         outbox=outbox,

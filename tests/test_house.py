@@ -49,6 +49,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     # Two that a workflow is given, of core alone: what makes a message ready, and what tells its events.
     "shared.composer": ("shared.core", "shared.errors"),
     "shared.herald": ("shared.core", "shared.errors", "shared.ports"),
+    # Where nobody listens; and the API of OpenTelemetry, where somebody does.
+    "shared.telemetry": ("shared.core", "shared.ports"),
     # What is said of senders: as event, in the log, by mail to operators.
     "shared.alarms": ("shared.core", "shared.log_words", "shared.ports"),
     "shared.operators": ("shared.core", "shared.ports"),
@@ -167,6 +169,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.adapters.openid_identity",
         "authlib",
     ),
+    "shared.adapters.open_telemetry": ("shared.core", "opentelemetry"),
     "shared.adapters.managed_identity": ("shared.core", "shared.errors", "azure.core"),
     "shared.adapters.key_vault": ("shared.core", "shared.errors", "azure.core", "azure.keyvault.secrets"),
     # How the storage account is reached; it names no service's SDK, and those who do are built on it.
@@ -230,6 +233,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared.register",
         "shared.scribe",
         "shared.settings",
+        "shared.telemetry",
         "shared.trial_mail",
         "azure.core",
         "azure.identity",
@@ -258,6 +262,7 @@ NEVER: dict[str, tuple[str, ...]] = {
         *(name for name in NEVER_IN_CORE if name != "logging"),
         *("shared.adapters", "azure"),
     ),
+    "shared.telemetry": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.operators": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.trial_mail": (*NEVER_IN_CORE, "shared.adapters", "azure"),
     "shared.composer": (*NEVER_IN_CORE, "shared.adapters", "azure"),
@@ -493,6 +498,7 @@ NOT_AT_START = (
     "jinja2",
     "lxml",
     "msal",
+    "opentelemetry",
     "pydantic",
     "requests",
 )

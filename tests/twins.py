@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from shared.core.delivery import Entry
+    from shared.core.metrics import Metric
     from shared.core.rendering import Template
     from shared.core.schedule import Schedule
     from shared.core.sender import Sender
@@ -332,6 +334,39 @@ class MemorySenders:
         return written
 
 
+class MemoryTelemetry:
+    """What was told: spans in the order in which they ended, and numbers."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, dict[str, str | int]]] = []
+        self.counts: list[tuple[Metric, dict[str, str]]] = []
+        self.gauges: list[tuple[Metric, float, dict[str, str]]] = []
+
+    @contextmanager
+    def span(self, name: str, **attributes: str | int) -> Iterator[MemorySpan]:
+        span = MemorySpan(dict(attributes))
+        try:
+            yield span
+        finally:
+            self.spans.append((name, span.attributes))
+
+    def count(self, metric: Metric, **attributes: str) -> None:
+        self.counts.append((metric, attributes))
+
+    def gauge(self, metric: Metric, value: float, **attributes: str) -> None:
+        self.gauges.append((metric, value, attributes))
+
+
+@dataclass
+class MemorySpan:
+    """A span that is going on."""
+
+    attributes: dict[str, str | int]
+
+    def note(self, **attributes: str | int) -> None:
+        self.attributes.update(attributes)
+
+
 class MemoryWaiting:
     """The waiting room; ``before`` and ``after`` are called with the name of each write, and may raise."""
 
@@ -352,6 +387,12 @@ class MemoryWaiting:
         with self._lock:
             rows = self._lines.get(line, {})
             return [rows[key] for key in sorted(rows)[:most]]
+
+    def oldest(self, line: str) -> datetime | None:
+        with self._lock:
+            return min(
+                (place.since for place in self._lines.get(line, {}).values() if place.since), default=None
+            )
 
     def leave(self, places: Sequence[InLine]) -> None:
         assert len({place.line for place in places}) <= 1

@@ -29,6 +29,7 @@ from shared.operators import Operators
 from shared.pacer import Pacer
 from shared.register import Register
 from shared.scribe import ScribeTools
+from shared.telemetry import Silence
 from shared.workflows.release import ReleaseTools, release
 from shared.workflows.send import SendTools, send
 from shared.workflows.serve_line import ServeTools, serve_line
@@ -110,8 +111,9 @@ class Instance:
             clock=clock,
             pause=clock.pause,
         )
-        scribe = ScribeTools(self.ledger, self._room, self.outbox, self.events, clock, clock.pause)
+        scribe = ScribeTools(self.ledger, self._room, self.outbox, self.events, Silence(), clock, clock.pause)
         courier = Courier(
+            telemetry=Silence(),
             composer=Composer(payloads=MemoryPayloads(), templates=MemoryTemplates()),
             tokens=self.keeper,
             mailer=self.server,
@@ -147,6 +149,7 @@ class Instance:
             pause=clock.pause,
         )
         self._release = ReleaseTools(
+            telemetry=Silence(),
             room=self._room,
             outbox=self.outbox,
             register=self.register,
@@ -157,6 +160,7 @@ class Instance:
             clock=clock,
         )
         self._upkeep = UpkeepTools(
+            telemetry=Silence(),
             keeper=self.keeper,
             register=self.register,
             holds=holds,

@@ -20,6 +20,7 @@ from shared.operators import Operators
 from shared.pacer import Pacer
 from shared.register import Register
 from shared.scribe import ScribeTools
+from shared.telemetry import Silence
 from shared.wiring import PooledMailer
 from shared.workflows.release import ReleaseTools
 from shared.workflows.send import SendTools
@@ -121,6 +122,7 @@ class Instance:
             clock=clock,
         )
         scribe = ScribeTools(
+            telemetry=Silence(),
             ledger=stores.ledger,
             room=self.room,
             outbox=outbox,
@@ -129,6 +131,7 @@ class Instance:
             pause=clock.pause,
         )
         courier = Courier(
+            telemetry=Silence(),
             composer=composer,
             tokens=tokens,
             mailer=PooledMailer(pool),
@@ -164,6 +167,7 @@ class Instance:
             pause=clock.pause,
         )
         self.release_tools = ReleaseTools(
+            telemetry=Silence(),
             room=self.room,
             outbox=outbox,
             register=self.register,

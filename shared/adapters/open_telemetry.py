@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from opentelemetry import metrics, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.metrics import Counter, _Gauge
     from opentelemetry.trace import Span as ApiSpan
 
-    from shared.telemetry import Metric
+    from shared.core.metrics import Metric
 
 _NAME = "sendoff"
 
@@ -76,6 +76,6 @@ class Span:
         self._span.set_attributes(_named(attributes))
 
 
-def _named(attributes: dict[str, str | int]) -> dict[str, str | int]:
+def _named(attributes: Mapping[str, str | int]) -> dict[str, str | int]:
     """Return attributes under our own prefix; what is empty says nothing."""
     return {f"{_NAME}.{name}": value for name, value in attributes.items() if value != ""}

@@ -11,13 +11,13 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from shared.core.waiting import DUE_SHARDS, Due, InLine, due_key
+from shared.core.waiting import DUE_SHARDS, Due, InLine, Rank, due_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from shared.adapters.table_client import Table
+    from shared.adapters.table_client import Entity, Table
 
 TABLE = "waiting"
 _MOST_IN_A_TRANSACTION = 100  # the service's limit
@@ -32,19 +32,23 @@ class TableWaiting:
 
     def join(self, place: InLine) -> None:
         """Put a message in a line; harmless when it stands there."""
-        self._table.upsert(
-            {
-                "PartitionKey": place.line,
-                "RowKey": place.key,
-                "message": place.message_id,
-                "recipients": place.recipients,
-            }
-        )
+        self._table.upsert(_row(place, place.line))
 
     def head(self, line: str, *, most: int) -> list[InLine]:
         """Return the first of a line, in the order in which they go."""
         rows, _ = self._table.page("PartitionKey eq @line", {"line": line}, token="", limit=most)
-        return [InLine(line, row["RowKey"], row["message"], row["recipients"]) for row in rows]
+        return [_place(line, row) for row in rows]
+
+    def oldest(self, line: str) -> datetime | None:
+        """Return since when the one waits that waits longest, None where none does or it is not known."""
+        first = []
+        for rank in Rank:  # within a rank the oldest goes first
+            among = {"line": line, "from": f"{rank:d}-", "to": f"{rank + 1:d}-"}
+            rows, _ = self._table.page(
+                "PartitionKey eq @line and RowKey ge @from and RowKey lt @to", among, token="", limit=1
+            )
+            first += [_place(line, row).since for row in rows]
+        return min((since for since in first if since), default=None)
 
     def leave(self, places: Sequence[InLine]) -> None:
         """Take messages out of one line; who has left it already is no matter."""
@@ -58,20 +62,7 @@ class TableWaiting:
         """
         moved = 0
         while places := self.head(line, most=min(most or _MOST_IN_A_TRANSACTION, _MOST_IN_A_TRANSACTION)):
-            self._table.write(
-                [
-                    (
-                        "upsert",
-                        {
-                            "PartitionKey": into,
-                            "RowKey": place.key,
-                            "message": place.message_id,
-                            "recipients": place.recipients,
-                        },
-                    )
-                    for place in places
-                ]
-            )
+            self._table.write([("upsert", _row(place, into)) for place in places])
             self.leave(places)
             moved += len(places)
             if most and moved >= most:
@@ -118,3 +109,20 @@ class TableWaiting:
                 # One of them was gone, which undid the others.
                 for part, row in batch:
                     self._table.remove(part, row)
+
+
+def _row(place: InLine, line: str) -> Entity:
+    row: Entity = {
+        "PartitionKey": line,
+        "RowKey": place.key,
+        "message": place.message_id,
+        "recipients": place.recipients,
+    }
+    return {**row, "since": place.since} if place.since else row
+
+
+def _place(line: str, row: Entity) -> InLine:
+    since = row.get("since")
+    return InLine(
+        line, row["RowKey"], row["message"], row["recipients"], since.astimezone(UTC) if since else None
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -47,13 +47,15 @@ class InLine:
     """
     One message in a line.
 
-    ``line`` and ``key`` are where it stands; keys sort as the messages go. ``recipients`` is how many it has.
+    ``line`` and ``key`` are where it stands; keys sort as the messages go. ``recipients`` is how many it has,
+    ``since`` when it came to wait.
     """
 
     line: str
     key: str
     message_id: str
     recipients: int
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def in_line(entry: Entry, *, rank: Rank, recipients: int, address: str = "") -> 
     """
     age = _microseconds(entry.created_at)
     key = f"{rank:d}-{age:018d}-{entry.changes:06d}-{entry.id}"
-    return InLine(line_of(entry.sender, address), key, entry.id, recipients)
+    return InLine(line_of(entry.sender, address), key, entry.id, recipients, entry.updated_at)
 
 
 def standing(message: Message, *, address: str = "") -> Callable[[Entry], InLine]:

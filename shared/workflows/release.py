@@ -6,6 +6,7 @@
    mail flows. What a probe cannot see is tried with one of the messages that wait.
 3. Lines that have mail and are served by nobody, because an instance ended or a pause is over, are served
    again.
+4. How long the oldest mail of each line has waited is told, so that an alert can ask for it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.core.holds import Proof
 from shared.core.intake import call_body, waiting_body
+from shared.core.metrics import Metric
 from shared.core.timing import BROUGHT_BACK_EARLY
 from shared.core.waiting import line_of
 from shared.log_words import Word
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from shared.core.holds import Hold, SenderState
     from shared.core.sender import Sender
-    from shared.ports import WaitingRoom
+    from shared.ports import Telemetry, WaitingRoom
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +108,7 @@ class ReleaseTools:
     holds: Holds
     prober: Prober
     places: Places
+    telemetry: Telemetry
     senders: Mapping[str, Sender]
     clock: Callable[[], datetime]
 
@@ -115,6 +118,7 @@ def release(tools: ReleaseTools) -> int:
     due = _release_what_is_due(tools)
     probed = _probe(tools)
     called = _call(tools)
+    _tell_oldest(tools)
     if due or probed or called:
         log.info(
             "released %d messages that were due; probed %d holds; had %d lines served",
@@ -232,3 +236,17 @@ def _call(tools: ReleaseTools) -> int:
         tools.outbox.put(call_body(state.sender), delay=pause.until - now if pause else timedelta())
         called += 1
     return called
+
+
+# 4. Who waits longest.
+
+
+def _tell_oldest(tools: ReleaseTools) -> None:
+    """Say of each sender with mail in its line how long the oldest waits; a held one has its own alarm."""
+    for state in tools.register.all():
+        if state.sender not in tools.senders or not state.line or state.hold is not None:
+            continue
+        since, now = tools.room.oldest(line_of(state.sender)), tools.clock()
+        if since is not None:
+            seconds = max(0.0, (now - since).total_seconds())
+            tools.telemetry.gauge(Metric.OLDEST_WAITING, seconds, sender=state.sender)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.core import remedies
 from shared.core.connection import is_warm
 from shared.core.holds import Proof, SenderState, new_hold
+from shared.core.metrics import Metric
 from shared.core.oauth import NO_GRANT, RefreshOutcome
 from shared.core.remedies import ABOUT_THE_GRANT
 from shared.errors import GrantError, StorageError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
     from shared.core.service import Service
     from shared.grants import Renewal
+    from shared.ports import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ class UpkeepTools:
     senders: Mapping[str, Sender]
     services: Mapping[str, Service]
     explain: Callable[[str, Sender], str]
+    telemetry: Telemetry
     side_by_side: Callable[[Callable[[Sender], RefreshOutcome], Iterable[Sender]], Sequence[RefreshOutcome]]
     clock: Callable[[], datetime]
 
@@ -143,6 +146,10 @@ def _look_after(
     refused = state.hold is not None and state.hold.proof is Proof.TOKEN
     # What is held for its grant is asked anew: the token in the vault proves nothing.
     renewal = tools.keeper.renew(sender, warm=is_warm(state, tools.clock()), force=refused)
+    tools.telemetry.count(Metric.REFRESHES, sender=sender.name, outcome=renewal.outcome.value)
+    if renewal.grant is not None:
+        left = (renewal.grant.expires_at - tools.clock()).total_seconds()
+        tools.telemetry.gauge(Metric.TOKEN_LEFT, left, sender=sender.name)
     _say(tools, sender, renewal)
     if renewal.error is None:
         tools.connections.seen(sender, renewal.grant, credential_ends)

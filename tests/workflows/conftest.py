@@ -52,6 +52,7 @@ from tests.twins import (
     MemoryPayloads,
     MemorySchedules,
     MemorySenders,
+    MemoryTelemetry,
     MemoryTemplates,
     MemoryWaiting,
     ScriptedMailer,
@@ -150,6 +151,7 @@ class Bench:
     templates: MemoryTemplates = field(default_factory=MemoryTemplates)
     letters: MemoryLetters = field(default_factory=MemoryLetters)
     mailer: ScriptedMailer = field(default_factory=ScriptedMailer)
+    telemetry: MemoryTelemetry = field(default_factory=MemoryTelemetry)
     tokens: ScriptedTokens = field(default_factory=ScriptedTokens)
     senders: Mapping[str, Sender] = field(default_factory=lambda: dict(SENDERS))
     holder: str = "instance-1"
@@ -303,6 +305,7 @@ class Bench:
 
     def scribe_tools(self) -> ScribeTools:
         return ScribeTools(
+            telemetry=self.telemetry,
             ledger=self.ledger,
             room=self.room,
             outbox=self.outbox,
@@ -316,6 +319,7 @@ class Bench:
 
     def courier(self) -> Courier:
         return Courier(
+            telemetry=self.telemetry,
             composer=Composer(payloads=self.payloads, templates=self.templates),
             tokens=self.keeper if self.keeps else self.tokens,
             mailer=self.mailer,
@@ -356,6 +360,7 @@ class Bench:
 
     def release_tools(self) -> ReleaseTools:
         return ReleaseTools(
+            telemetry=self.telemetry,
             room=self.room,
             outbox=self.outbox,
             register=self.register,
@@ -401,6 +406,7 @@ class Bench:
 
     def upkeep_tools(self) -> UpkeepTools:
         return UpkeepTools(
+            telemetry=self.telemetry,
             keeper=self.keeper,
             register=self.register,
             holds=self.holds,
