@@ -25,7 +25,7 @@ from shared.log_words import Word
 from shared.scribe import SOON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from shared.core.holds import Hold, SenderState
@@ -117,8 +117,9 @@ def release(tools: ReleaseTools) -> int:
     """Let go what may go; returns how many messages were due."""
     due = _release_what_is_due(tools)
     probed = _probe(tools)
-    called = _call(tools)
-    _tell_oldest(tools)
+    states = tools.register.all()
+    called = _call(tools, states)
+    _tell_oldest(tools, states)
     if due or probed or called:
         log.info(
             "released %d messages that were due; probed %d holds; had %d lines served",
@@ -223,9 +224,9 @@ def _with(state: SenderState, address: str, hold: Hold) -> SenderState:
 # 3. Lines that stand still.
 
 
-def _call(tools: ReleaseTools) -> int:
+def _call(tools: ReleaseTools, states: Sequence[SenderState]) -> int:
     called = 0
-    for state in tools.register.all():
+    for state in states:
         now = tools.clock()
         held = state.hold is not None and not state.hold.trying
         if state.sender not in tools.senders or not state.line or held or state.is_served(now):
@@ -241,9 +242,9 @@ def _call(tools: ReleaseTools) -> int:
 # 4. Who waits longest.
 
 
-def _tell_oldest(tools: ReleaseTools) -> None:
+def _tell_oldest(tools: ReleaseTools, states: Sequence[SenderState]) -> None:
     """Say of each sender with mail in its line how long the oldest waits; a held one has its own alarm."""
-    for state in tools.register.all():
+    for state in states:
         if state.sender not in tools.senders or not state.line or state.hold is not None:
             continue
         since, now = tools.room.oldest(line_of(state.sender)), tools.clock()

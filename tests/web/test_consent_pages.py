@@ -268,7 +268,7 @@ def test_without_a_state_there_is_no_form(outcome: Outcome) -> None:
 
 
 def test_the_remedy_of_the_catalogue_stands_on_the_page() -> None:
-    assert "do this & that" in page(ended(Outcome.REFUSED, remedy="do this & that"))[1].text
+    assert "Do this & that" in page(ended(Outcome.REFUSED, remedy="do this & that"))[1].text
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ADMIN_NEEDED, Outcome.NOT_NEEDED], ids=lambda one: one.value)
