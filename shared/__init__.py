@@ -21,7 +21,7 @@ Where things live, in reading order:
 - ``web``        HTTP requests and pages
 - ``settings``   the environment and mail.toml (``mail_config``, ``service_config``, ``config_tables``), the
   only readers of either
-- ``wiring``     builds each adapter and room once, on first use; ``services`` hands the workflows what they need
+- ``wiring``     builds each adapter and room once, on first use; ``services`` hands workflows what they need
 - ``errors``     everything that can go wrong in a way we know; ``log_words`` the words of the log;
   ``ports`` what more than one workflow needs of the world
 """

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from shared.core.sender import Sender
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    ROOT / "infra" / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 APPS = (ROOT / "docs" / "apps.md").read_text("utf-8")

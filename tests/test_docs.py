@@ -18,6 +18,7 @@ from shared.core.grant import FRESH_ENOUGH, IDLE_REFRESH
 from shared.core.sender import Limits
 from shared.core.service import CLOUDS, CredentialKind, Custom, GrantKind, Microsoft, Service
 from shared.errors import SettingsError
+from tests.infra.deployment import settings_set
 from tests.pages import (
     ADMINISTRATORS,
     EXAMPLE,
@@ -53,19 +54,24 @@ class Asked(dict[str, str]):
         return super().__getitem__(name)
 
 
+#: What the Functions host, its worker or the exporter reads, and Sendoff does not.
+READ_BY_OTHERS = {"AzureWebJobsStorage__credential", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"}
+
+
 def settings_that_are_read() -> set[str]:
     names: set[str] = set()
     for values in ({}, {"MAILBOX": "noreply@contoso.com"}):
-        environ = Asked(values)
+        environ = Asked({**values, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "true"})
         settings.bindings(environ)
         settings.lines_at_a_time(environ)
+        settings.telemetry_is_on(environ)
         with pytest.raises(SettingsError):
             settings.load(environ, root=ROOT)
         names |= environ.names
     return names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text("utf-8")))
     broken = []
@@ -84,14 +90,19 @@ def test_every_page_of_docs_can_be_reached_from_the_readme() -> None:
     assert {page.name for page in ROOT.glob("docs/*.md")} <= {Path(link).name for link in links}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_json_in_the_docs_is_json(page: Path) -> None:
     blocks = re.findall(r"^```json\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert all(isinstance(json.loads(block), dict) for block in blocks)
 
 
 def test_the_app_settings_in_the_docs_are_those_that_are_read() -> None:
-    assert sorted(settings_that_are_read()) == sorted(listed(section(SETTINGS, "App settings")))
+    known = settings_that_are_read() | READ_BY_OTHERS
+    assert sorted(known) == sorted(listed(section(SETTINGS, "App settings")))
+
+
+def test_every_setting_that_is_set_in_azure_is_in_the_docs() -> None:
+    assert settings_set() <= set(listed(section(SETTINGS, "App settings")))
 
 
 def test_the_setting_of_the_local_host_is_in_the_docs() -> None:
@@ -99,7 +110,19 @@ def test_the_setting_of_the_local_host_is_in_the_docs() -> None:
 
 
 def test_the_example_of_local_settings_names_settings_only() -> None:
-    assert set(EXAMPLE["Values"]) <= settings_that_are_read()
+    assert set(EXAMPLE["Values"]) <= settings_that_are_read() | READ_BY_OTHERS
+
+
+def test_what_a_single_mailbox_proves_itself_with_is_what_a_service_may_have() -> None:
+    (told,) = [cells[1] for cells in rows("App settings") if cells[0] == "`OAUTH_CREDENTIAL`"]
+    assert re.findall(r"`(\w+)`", told)[1:4] == words("credential")
+    assert re.search(r"`secret`, the default", told)
+
+
+def test_the_price_of_doing_nothing_is_that_of_the_page_about_cost() -> None:
+    (told,) = re.findall(r"about (\d+) dollars a month\]\(docs/cost\.md\)", PAGES[0].read_text("utf-8"))
+    cost = (ROOT / "docs" / "cost.md").read_text("utf-8")
+    assert f"Idle, Sendoff costs about {told} dollars a month" in cost
 
 
 def keys_that_are_known() -> Iterator[tuple[str, list[str]]]:

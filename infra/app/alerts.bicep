@@ -149,7 +149,7 @@ resource oldestWaiting 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
     criteria: {
       allOf: [
         {
-          query: 'customMetrics | where name == "sendoff.oldest_waiting_seconds" | extend sender = tostring(customDimensions.sender), seconds = valueMax'
+          query: 'customMetrics | where name == "sendoff.oldest_waiting_seconds" | extend sender = tostring(customDimensions["sendoff.sender"]), seconds = valueMax'
           timeAggregation: 'Maximum'
           metricMeasureColumn: 'seconds'
           operator: 'GreaterThan'

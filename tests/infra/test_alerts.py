@@ -5,22 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+from shared.core.metrics import Metric
 from shared.log_words import Word
 from tests.infra.bicep import INFRA
 from tests.infra.deployment import alert_words, deploy
 
 RULE = "Microsoft.Insights/scheduledQueryRules"
 WORKBOOK = json.loads((INFRA / "workbook.json").read_text("utf-8"))
-#: The metrics that the app sends, with what each is split by.
-METRICS = {
-    "sendoff.accepted": {"sender"},
-    "sendoff.deferred": {"sender"},
-    "sendoff.rejected": {"sender"},
-    "sendoff.held": {"sender"},
-    "sendoff.oldest_waiting_seconds": {"sender"},
-    "sendoff.token_seconds_left": {"sender"},
-    "sendoff.refreshes": {"sender", "outcome"},
-}
 
 
 def queries_of_the_workbook() -> list[str]:
@@ -44,7 +35,7 @@ def test_the_oldest_waiting_mail_alerts_by_its_age() -> None:
     rule = next(each for each in deploy(oldestWaitingSeconds=900).of_type(RULE) if "oldest" in each.name)
     (criterion,) = rule.body["properties"]["criteria"]["allOf"]
     assert criterion["threshold"] == 900
-    assert set(re.findall(r'name == "(.+?)"', criterion["query"])) <= METRICS.keys()
+    assert set(re.findall(r'name == "(.+?)"', criterion["query"])) <= {metric.value for metric in Metric}
     assert f"{criterion['metricMeasureColumn']} = valueMax" in criterion["query"]
 
 
@@ -81,8 +72,11 @@ def test_alerts_go_to_the_addresses_and_stand_in_the_portal_without_any() -> Non
 
 
 def test_the_workbook_shows_every_metric() -> None:
-    named = {name for query in queries_of_the_workbook() for name in re.findall(r"sendoff\.\w+", query)}
-    assert named == METRICS.keys()
+    # What is in brackets are the attributes that they are told apart by.
+    named = {
+        name for query in queries_of_the_workbook() for name in re.findall(r'(?<!\[")sendoff\.\w+', query)
+    }
+    assert named == {metric.value for metric in Metric}
 
 
 def test_the_workbook_asks_for_words_that_the_log_has() -> None:
@@ -105,3 +99,13 @@ def test_every_part_of_the_workbook_has_a_name_of_its_own_and_follows_its_time()
     assert deploy().one("Microsoft.Insights/workbooks").body["properties"]["serializedData"] == (
         INFRA / "workbook.json"
     ).read_text("utf-8")
+
+
+def test_queries_on_metrics_read_the_attributes_that_the_adapter_writes() -> None:
+    """``open_telemetry`` writes every attribute under its own prefix."""
+    queries = queries_of_the_workbook() + [
+        rule.body["properties"]["criteria"]["allOf"][0]["query"] for rule in deploy().of_type(RULE)
+    ]
+    of_metrics = [query for query in queries if query.startswith("customMetrics")]
+    assert len(of_metrics) > 1
+    assert [query for query in of_metrics if re.search(r"customDimensions\.(sender|outcome)", query)] == []
