@@ -15,6 +15,8 @@ from shared import settings
 from shared.services import Services
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from shared.core.delivery import Delivery
     from shared.web.responses import Response
 
@@ -27,7 +29,7 @@ STORAGE = settings.STORAGE
 
 
 @app.queue_trigger(arg_name="message", queue_name=bindings.outbox, connection=STORAGE)
-def send(message: func.QueueMessage) -> None:
+def send(message: func.QueueMessage, context: func.Context) -> None:
     """Send one message of the outbox."""
     from shared.workflows.postpone import postpone
     from shared.workflows.send import send as run
@@ -36,43 +38,47 @@ def send(message: func.QueueMessage) -> None:
     if not services.check_settings():
         postpone(services.outbox(), message.get_body(), came)
         return
-    sent = run(services.send_tools(), message.get_body(), came)
-    if sent.line:
-        from shared.workflows.serve_line import serve_line
+    with _traced(context):
+        sent = run(services.send_tools(), message.get_body(), came)
+        if sent.line:
+            from shared.workflows.serve_line import serve_line
 
-        serve_line(services.serve_tools(), sent.line, called=sent.called)
+            serve_line(services.serve_tools(), sent.line, called=sent.called)
 
 
 @app.queue_trigger(arg_name="message", queue_name=bindings.poison, connection=STORAGE)
-def dead_letter(message: func.QueueMessage) -> None:
+def dead_letter(message: func.QueueMessage, context: func.Context) -> None:
     """Record what the host gave up on."""
     from shared.workflows.dead_letter import dead_letter as run
 
-    run(services.dead_letter_tools(), message.get_body(), _delivery(message))
+    with _traced(context):
+        run(services.dead_letter_tools(), message.get_body(), _delivery(message))
 
 
 @app.timer_trigger(arg_name="timer", schedule=bindings.upkeep_schedule)
-def upkeep(timer: func.TimerRequest) -> None:
+def upkeep(timer: func.TimerRequest, context: func.Context) -> None:
     """Keep every sender's token fresh, then remove what has had its time."""
     from shared.workflows.sweep import sweep
     from shared.workflows.upkeep import upkeep as run
 
     del timer
     if services.check_settings():
-        run(services.upkeep_tools())
-        sweep(services.sweep_tools())
+        with _traced(context):
+            run(services.upkeep_tools())
+            sweep(services.sweep_tools())
 
 
 @app.timer_trigger(arg_name="timer", schedule=bindings.release_schedule)
-def release(timer: func.TimerRequest) -> None:
+def release(timer: func.TimerRequest, context: func.Context) -> None:
     """Let go what waits and may go, and fire recurring schedules."""
     from shared.workflows.release import release as run
     from shared.workflows.schedules import fire
 
     del timer
     if services.check_settings():
-        fire(services.schedules_tools())
-        run(services.release_tools())
+        with _traced(context):
+            fire(services.schedules_tools())
+            run(services.release_tools())
 
 
 @app.route("oauth/start/{sender}", methods=["GET"])
@@ -266,6 +272,12 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 
 def _ready() -> bool:
     return services.check_settings()
+
+
+def _traced(context: func.Context) -> AbstractContextManager[None]:
+    """Continue the host's trace: its worker does not hand it to the thread that a function runs in."""
+    trace = context.trace_context
+    return services.telemetry().continued(trace.trace_parent or "", trace.trace_state or "")
 
 
 def _delivery(message: func.QueueMessage) -> Delivery:

@@ -224,6 +224,10 @@ class Span(Protocol):
 class Telemetry(Protocol):
     """Spans and numbers, for whoever watches this deployment."""
 
+    def continued(self, traceparent: str, tracestate: str) -> AbstractContextManager[None]:
+        """Do what is inside as part of a trace that another has begun (W3C Trace Context)."""
+        ...
+
     def span(self, name: str, **attributes: str | int) -> AbstractContextManager[Span]:
         """Do what is inside as one span."""
         ...

@@ -136,6 +136,10 @@ def lines_at_a_time(environ: Mapping[str, str] | None = None) -> int:
     return max(1, min(threads, _MOST_AT_ONCE) // 2)
 
 
+# What the worker takes for yes (azure-functions-runtime, is_envvar_true).
+_YES = frozenset({"true", "t", "yes", "y", "1"})
+
+
 def telemetry_is_on(environ: Mapping[str, str] | None = None) -> bool:
     """
     Return whether the worker sets OpenTelemetry up ("Use OpenTelemetry with Azure Functions").
@@ -144,7 +148,7 @@ def telemetry_is_on(environ: Mapping[str, str] | None = None) -> bool:
     """
     environ = os.environ if environ is None else environ
     told = (environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY") or "").strip().casefold()
-    return told in ("true", "1") and bool(environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
+    return told in _YES and bool(environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
 
 
 def load(environ: Mapping[str, str] | None = None, *, root: Path | None = None) -> Settings:

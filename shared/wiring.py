@@ -63,6 +63,9 @@ class Wiring:
     """Everything in this process that is made once. Safe to use from many threads."""
 
     def __init__(self) -> None:
+        # Azure's SDKs log each request with its address. Whoever exports the log would export that of the
+        # exporter's own requests too, and so on for good.
+        logging.getLogger("azure").setLevel(logging.WARNING)
         self._lock = threading.RLock()
         self._made: dict[str, Any] = {}
         self._said = False

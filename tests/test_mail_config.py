@@ -10,7 +10,7 @@ from shared.config_tables import is_https
 from shared.core.address import Address
 from shared.core.events import OPT_IN
 from shared.core.sender import Limits, Sender, SmtpServer
-from shared.core.service import CLOUDS, Microsoft, Service
+from shared.core.service import CLOUDS, CredentialKind, Microsoft, Service
 
 if TYPE_CHECKING:
     from shared.mail_config import MailConfig
@@ -406,6 +406,31 @@ def test_three_settings_stand_for_one_default_sender() -> None:
     assert [(sender.name, sender.mailbox, sender.default) for sender in read.senders.values()] == [
         ("default", "noreply@contoso.com", True)
     ]
+
+
+@pytest.mark.parametrize("kind", list(CredentialKind))
+def test_one_sender_may_prove_itself_and_sign_in_in_every_way(kind: CredentialKind) -> None:
+    environ = {
+        "OAUTH_TENANT_ID": "contoso.com",
+        "OAUTH_CLIENT_ID": "id",
+        "MAILBOX": "reports@contoso.com",
+        "OAUTH_CREDENTIAL": kind.value,
+        "SIGN_IN_AS": "svc-mail@contoso.com",
+    }
+    found: list[str] = []
+    read = mail_config.read(mail_config.single_sender(environ), "the environment", found)
+    assert found == []
+    assert read.services["microsoft"].credential is kind
+    sender = read.senders["default"]
+    assert (sender.mailbox, sender.consenting_account) == ("reports@contoso.com", "svc-mail@contoso.com")
+
+
+def test_one_sender_has_a_secret_and_signs_in_itself_where_nothing_else_is_said() -> None:
+    environ = {"OAUTH_TENANT_ID": "contoso.com", "OAUTH_CLIENT_ID": "id", "MAILBOX": "noreply@contoso.com"}
+    for more in ({}, {"OAUTH_CREDENTIAL": "", "SIGN_IN_AS": ""}):
+        read = mail_config.read(mail_config.single_sender(environ | more), "the environment", [])
+        assert read.services["microsoft"].credential is CredentialKind.SECRET
+        assert read.senders["default"].consenting_account == "noreply@contoso.com"
 
 
 @pytest.mark.parametrize(

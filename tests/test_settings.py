@@ -448,6 +448,41 @@ def test_the_mail_toml_of_the_repository_can_be_used_once_it_has_a_client_id() -
     assert list(load(WITHOUT_MAILBOX, root=root).senders) == ["noreply"]
 
 
+@pytest.mark.parametrize("credential", ["password", "Secret", " secret"])
+def test_a_credential_of_one_sender_that_is_none_is_refused(credential: str) -> None:
+    (said,) = problems(without(OAUTH_CREDENTIAL=credential))
+    assert said.startswith("OAUTH_TENANT_ID, OAUTH_CLIENT_ID, MAILBOX: services.microsoft.credential: ")
+
+
+def test_who_signs_in_for_one_sender_is_an_address() -> None:
+    (said,) = problems(without(SIGN_IN_AS="svc-mail"))
+    assert said.startswith("OAUTH_TENANT_ID, OAUTH_CLIENT_ID, MAILBOX: senders.default.sign_in_as: ")
+
+
+TOLD_WHERE = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=0"}
+TOLD_TO = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"
+
+
+@pytest.mark.parametrize(
+    ("environ", "on"),
+    [
+        ({}, False),
+        (TOLD_WHERE, False),
+        ({TOLD_TO: "true"}, False),
+        ({TOLD_TO: "true", "APPLICATIONINSIGHTS_CONNECTION_STRING": ""}, False),
+        ({TOLD_TO: "false", **TOLD_WHERE}, False),
+        ({TOLD_TO: "", **TOLD_WHERE}, False),
+        ({TOLD_TO: "true", **TOLD_WHERE}, True),
+        ({TOLD_TO: " True ", **TOLD_WHERE}, True),
+        ({TOLD_TO: "1", **TOLD_WHERE}, True),
+    ],
+)
+def test_telemetry_is_on_where_the_worker_is_told_to_and_where_to(
+    environ: dict[str, str], *, on: bool
+) -> None:
+    assert settings.telemetry_is_on(environ) is on
+
+
 def test_settings_print_no_secret() -> None:
     found = loaded()
     assert CANARY in found.storage.connection_string

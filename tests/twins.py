@@ -338,9 +338,15 @@ class MemoryTelemetry:
     """What was told: spans in the order in which they ended, and numbers."""
 
     def __init__(self) -> None:
+        self.parents: list[tuple[str, str]] = []
         self.spans: list[tuple[str, dict[str, str | int]]] = []
         self.counts: list[tuple[Metric, dict[str, str]]] = []
         self.gauges: list[tuple[Metric, float, dict[str, str]]] = []
+
+    @contextmanager
+    def continued(self, traceparent: str, tracestate: str) -> Iterator[None]:
+        self.parents.append((traceparent, tracestate))
+        yield
 
     @contextmanager
     def span(self, name: str, **attributes: str | int) -> Iterator[MemorySpan]:

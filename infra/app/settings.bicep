@@ -59,6 +59,10 @@ var commonSettings = {
   // As many threads as one instance works on messages, and some for HTTP.
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
   PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+  // A trace is kept where the host keeps it; by itself the distribution keeps five a second, and none of the host's.
+  OTEL_TRACES_SAMPLER: 'parentbased_always_on'
+  // Spans of Sendoff alone: those of every storage call would cost more than they tell, and have addresses in them.
+  OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,requests,urllib,urllib3'
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
 }

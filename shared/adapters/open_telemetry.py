@@ -1,22 +1,26 @@
 """
 OpenTelemetry: spans and metrics through whatever the Functions worker has set up.
 
-The worker configures the exporter and continues the host's trace for each invocation (host.json
-``telemetryMode``, ``PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY``), so this names the API alone.
+The worker configures the exporter (host.json ``telemetryMode``, ``PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY``),
+so this names the API alone. The thread that runs a function does not get the host's trace from it
+(azure-functions-runtime 1.3.0), so a function continues it itself.
 """
 
 from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from opentelemetry import metrics, trace
+from opentelemetry import context, metrics, trace
+from opentelemetry.metrics import Observation
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from opentelemetry.metrics import Counter, _Gauge
+    from opentelemetry.metrics import CallbackOptions, Counter
     from opentelemetry.trace import Span as ApiSpan
 
     from shared.core.metrics import Metric
@@ -31,8 +35,18 @@ class OpenTelemetry:
         self._tracer = trace.get_tracer(_NAME)
         self._meter = metrics.get_meter(_NAME)
         self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, _Gauge] = {}
+        self._measured: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
         self._lock = threading.Lock()
+
+    @contextmanager
+    def continued(self, traceparent: str, tracestate: str) -> Iterator[None]:
+        """Do what is inside as part of the host's trace; the thread is left as it was found."""
+        parent = {"traceparent": traceparent, "tracestate": tracestate}
+        token = context.attach(TraceContextTextMapPropagator().extract(parent))
+        try:
+            yield
+        finally:
+            context.detach(token)
 
     @contextmanager
     def span(self, name: str, **attributes: str | int) -> Iterator[Span]:
@@ -57,12 +71,22 @@ class OpenTelemetry:
         counter.add(1, _named(attributes))
 
     def gauge(self, metric: Metric, value: float, **attributes: str) -> None:
-        """Say how much it is now."""
+        """
+        Say how much it is now; told at the next export, and not again unless it is measured again.
+
+        A gauge that keeps its last value would tell for good of a line that has long been empty.
+        """
         with self._lock:
-            gauge = self._gauges.get(metric)
-            if gauge is None:
-                gauge = self._gauges[metric] = self._meter.create_gauge(metric, unit="s")
-        gauge.set(value, _named(attributes))
+            measured = self._measured.get(metric)
+            if measured is None:
+                measured = self._measured[metric] = {}
+                self._meter.create_observable_gauge(metric, [partial(self._observe, metric)], unit="s")
+            measured[tuple(sorted(attributes.items()))] = value
+
+    def _observe(self, metric: Metric, _: CallbackOptions) -> list[Observation]:
+        with self._lock:
+            measured, self._measured[metric] = self._measured[metric], {}
+        return [Observation(value, _named(dict(attributes))) for attributes, value in measured.items()]
 
 
 class Span:

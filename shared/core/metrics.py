@@ -18,13 +18,13 @@ class Metric(enum.StrEnum):
 
     #: Messages that the mail server took, by ``sender``.
     ACCEPTED = "sendoff.accepted"
-    #: Attempts after which a message goes again later, by ``sender``.
+    #: Times that a message was put off, after an attempt or because others are before it, by ``sender``.
     DEFERRED = "sendoff.deferred"
     #: Messages that were refused for good, by ``sender``.
     REJECTED = "sendoff.rejected"
     #: Messages that wait for a person, by ``sender``.
     HELD = "sendoff.held"
-    #: Seconds that the oldest message of a line has waited since it could have gone, by ``sender``.
+    #: Seconds that the oldest message of a line has waited, by ``sender``; a hold that is over counts.
     OLDEST_WAITING = "sendoff.oldest_waiting_seconds"
     #: Seconds that the token in the vault has left, by ``sender``.
     TOKEN_LEFT = "sendoff.token_seconds_left"  # noqa: S105 - a name, no secret

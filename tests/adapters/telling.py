@@ -1,5 +1,5 @@
 """
-A process that sends mail with OpenTelemetry's own SDK set up, as the worker sets it up, and prints what was told.
+A process that sends mail with OpenTelemetry's own SDK set up, and prints what was told.
 
 Providers can be set once in a process, so this one is none of pytest's: ``python -m tests.adapters.telling``.
 """
@@ -37,7 +37,15 @@ PARENT = "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 REFUSED = Submission(Phase.AUTH, Reply(535, ("5.7.3 Authentication unsuccessful canary-reply",)))
 #: Nothing of these may be told; the last is how the tokens of the twins begin.
-CANARIES = ("canary-to", "canary-subject", "canary-text", "canary-file", "canary-reply", "canary-error", "canary-")
+CANARIES = (
+    "canary-to",
+    "canary-subject",
+    "canary-text",
+    "canary-file",
+    "canary-reply",
+    "canary-error",
+    "canary-",
+)
 
 
 class Told:
@@ -88,7 +96,7 @@ def _plain(span: ReadableSpan) -> dict[str, Any]:
 
 
 def _whole(span: ReadableSpan) -> str:
-    return span.to_json()
+    return str(span.to_json())
 
 
 @contextmanager

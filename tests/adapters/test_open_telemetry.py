@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own SDK is told of mail, in a process of its own; and that nothing is loaded without it."""
+"""What OpenTelemetry's own SDK is told of mail; and that nothing of it is loaded without it."""
 
 from __future__ import annotations
 

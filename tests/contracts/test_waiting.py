@@ -170,6 +170,50 @@ def test_who_stands_in_both_lines_already_is_moved_all_the_same(room: WaitingRoo
     assert room.head(LINE, most=10) == [place("order-1")]
 
 
+# Since when.
+
+
+def test_who_joined_waits_since_its_entry_was_last_written_and_keeps_that(room: WaitingRoom) -> None:
+    aside = line_of("noreply", "billing@contoso.com")
+    came = replace(place("order-1", at=NOON - timedelta(days=1)), line=aside, since=NOON + MICROSECOND)
+    room.join(came)
+    assert [each.since for each in room.head(aside, most=1)] == [NOON + MICROSECOND]
+    room.move(aside, LINE)
+    (moved,) = room.head(LINE, most=1)
+    assert moved.since == NOON + MICROSECOND
+    assert moved.since.tzinfo is UTC
+    assert room.oldest(LINE) == NOON + MICROSECOND
+    assert room.oldest(aside) is None
+
+
+def test_nobody_is_the_oldest_of_an_empty_line(room: WaitingRoom) -> None:
+    assert room.oldest(LINE) is None
+
+
+@pytest.mark.parametrize("oldest", list(Rank))
+def test_the_oldest_is_found_in_every_rank(room: WaitingRoom, oldest: Rank) -> None:
+    for rank in Rank:
+        room.join(place(f"order-{rank}", rank=rank, at=NOON - SECOND if rank is oldest else NOON))
+        room.join(place(f"later-{rank}", rank=rank, at=NOON + SECOND))
+    room.join(place("of-another", at=NOON - timedelta(days=1), sender="noreply2"))
+    assert room.oldest(LINE) == NOON - SECOND
+
+
+def test_one_that_came_before_this_was_written_down_is_no_obstacle(room: WaitingRoom) -> None:
+    old = replace(place("order-1"), since=None)
+    room.join(old)
+    assert room.head(LINE, most=1) == [old]
+    assert room.oldest(LINE) is None
+    room.join(place("order-2", rank=Rank.LOW, at=NOON + SECOND))
+    assert room.oldest(LINE) == NOON + SECOND
+
+
+def test_one_that_was_asked_for_early_and_came_late_hides_nobody(room: WaitingRoom) -> None:
+    room.join(replace(place("scheduled-yesterday", at=NOON - timedelta(days=1)), since=NOON + SECOND))
+    room.join(replace(place("waits-longer", at=NOON), since=NOON))
+    assert room.oldest(LINE) == NOON
+
+
 # What waits for a time.
 
 

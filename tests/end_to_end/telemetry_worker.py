@@ -1,5 +1,5 @@
 """
-The official worker in a process of its own, with telemetry as Azure sets it up; runs ``send`` and ``release``.
+The official worker in a process of its own, with telemetry as Azure sets it up; runs ``send`` and ``upkeep``.
 
 ``python -m tests.end_to_end.telemetry_worker <traceparent> <message>`` prints what the worker says of itself.
 """
@@ -45,9 +45,7 @@ async def begin() -> tuple[dict[str, str], dict[str, Any]]:
 def run(function: Any, datum: Datum, metadata: Mapping[str, Datum], *, traceparent: str) -> str:
     """Run a function in the trace of the host; returns how it failed."""
     (argument,) = (each for each in function.bindings if each != "$return")
-    message = invocation(
-        function.function_id, argument, datum, metadata, invocation_id=str(uuid.uuid4())
-    )
+    message = invocation(function.function_id, argument, datum, metadata, invocation_id=str(uuid.uuid4()))
     message.request.invocation_request.trace_context.trace_parent = traceparent
     answer = asyncio.run(azure_functions_runtime.invocation_request(message))
     return "" if answer.result.status == PROTOS.StatusResult.Success else str(vars(answer.result))

@@ -133,8 +133,6 @@ OF_THE_HOST = {
     "AzureWebJobsStorage__credential",
     "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
 }
-# What came with this deployment: a single sender's credential and who signs in for it.
-OF_ONE_SENDER = {"OAUTH_CREDENTIAL", "SIGN_IN_AS"}
 
 
 class Asked(dict[str, str]):
@@ -159,7 +157,7 @@ def test_every_setting_that_is_set_is_one_that_is_read() -> None:
     settings.lines_at_a_time(environ)
     with pytest.raises(SettingsError):
         settings.load(environ, root=ROOT)
-    assert settings_set() - OF_THE_HOST - OF_ONE_SENDER - environ.names == set()
+    assert settings_set() - OF_THE_HOST - environ.names == set()
     assert settings_set() >= OF_THE_HOST
 
 

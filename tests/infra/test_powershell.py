@@ -11,6 +11,8 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Parser
 
+from shared.core.service import CLOUDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -138,7 +140,7 @@ def test_it_connects_to_each_cloud_that_mail_toml_knows() -> None:
     (table,) = re.findall(r"\$environments = @\{(.+?)\}", SCRIPT.read_text("utf-8"))
     assert dict(re.findall(r"(\w+) = '(\w+)'", table)) == CONNECTS
     (known,) = re.findall(r"\[ValidateSet\((.+?)\)\]\s+\[string\] \$Connect", SCRIPT.read_text("utf-8"))
-    assert re.findall(r"'(\w+)'", known) == list(CONNECTS)
+    assert re.findall(r"'(\w+)'", known) == list(CONNECTS) == list(CLOUDS)
 
 
 def test_a_wrong_object_id_is_refused_before_anything_is_changed() -> None:

@@ -1,8 +1,13 @@
-"""Who may do what: the roles that are granted, on what, to whom, and why."""
+"""
+Who may do what: the roles that are granted, on what, to whom, and why.
+
+``python -m tests.infra.test_roles`` prints the table of it.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -86,3 +91,17 @@ def test_a_grant_is_named_after_scope_principal_and_role_so_that_it_is_made_once
 def test_a_principal_is_said_to_be_a_service_so_that_a_new_one_is_not_looked_for_too_early() -> None:
     made = deploy(mailAppPrincipalIds=TENANT).of_type(ASSIGNMENT)
     assert {each.body["properties"]["principalType"] for each in made} == {"ServicePrincipal"}
+
+
+def table() -> str:
+    """Return each grant with the code that needs it."""
+    lines = ["| role | on | to | needed by |", "|---|---|---|---|"]
+    for role, scope, whom in sorted(granted(mailAppPrincipalIds=TENANT)):
+        needed = ", ".join(f"`{path}`" for path in ROLES[role]["needed_by"])
+        to = "each app that drops mail" if whom == "app" else "Sendoff's identity"
+        lines.append(f"| {ROLES[role]['name']} | `{scope}` | {to} | {needed} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

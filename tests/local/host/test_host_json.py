@@ -121,6 +121,16 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert read_host_json(tmp_path, cores=2).queues.new_batch_threshold == 16
 
 
+def test_what_is_the_real_hosts_alone_is_no_complaint_and_changes_nothing() -> None:
+    assert parse_host_settings({"version": "2.0", "telemetryMode": "OpenTelemetry"}, cores=4) == parse()
+
+
+def test_the_repositorys_own_is_read() -> None:
+    root = Path(__file__).resolve().parents[3]
+    assert json.loads((root / "host.json").read_text("utf-8"))["telemetryMode"] == "OpenTelemetry"
+    assert read_host_json(root).queues.message_encoding is MessageEncoding.NONE
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("00:00:30", 30), ("01:30", 5400), ("1.00:00:00", 86400), ("00:00:00.5", 0.5), ("23:59:59", 86399)],
