@@ -55,7 +55,12 @@ class Asked(dict[str, str]):
 
 
 #: What the Functions host, its worker or the exporter reads, and Sendoff does not.
-READ_BY_OTHERS = {"AzureWebJobsStorage__credential", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"}
+READ_BY_OTHERS = {
+    "AzureWebJobsStorage__credential",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+    "OTEL_TRACES_SAMPLER",
+}
 
 
 def settings_that_are_read() -> set[str]:

@@ -1,9 +1,9 @@
 """
 OpenTelemetry: spans and metrics through whatever the Functions worker has set up.
 
-The worker configures the exporter (host.json ``telemetryMode``, ``PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY``),
-so this names the API alone. The thread that runs a function does not get the host's trace from it
-(azure-functions-runtime 1.3.0), so a function continues it itself.
+The worker configures the exporter (host.json ``telemetryMode``,
+``PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY``), so this names the API alone. The thread that runs a function
+does not get the host's trace from it (azure-functions-runtime 1.3.0), so a function continues it itself.
 """
 
 from __future__ import annotations

@@ -133,6 +133,8 @@ def told(azurite: Azurite, cloud: Cloud, tmp_path_factory: pytest.TempPathFactor
         "MAIL_CONFIG": str(folder / "mail.toml"),
         "OUTBOX_QUEUE": new_id("told"),
         "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "true",
+        "OTEL_TRACES_SAMPLER": "parentbased_always_on",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "azure_sdk,requests,urllib,urllib3",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string,
         # What the exporter tells Microsoft of itself and asks there would leave this machine.
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",

@@ -35,6 +35,8 @@ READ_BY_AZURE: Mapping[str, str] = {
     "AzureWebJobsStorage__credential": "host: Use managed identity for AzureWebJobsStorage",
     "AzureWebJobsStorage__queueServiceUri": "host: Use managed identity for AzureWebJobsStorage",
     "AzureWebJobsStorage__tableServiceUri": "host: Use managed identity for AzureWebJobsStorage",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "exporter: azure-monitor-opentelemetry, _utils/configurations.py",
+    "OTEL_TRACES_SAMPLER": "exporter: azure-monitor-opentelemetry, _utils/configurations.py",
     "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "worker: azure-functions-runtime, handle_event.py",
     "PYTHON_THREADPOOL_THREAD_COUNT": "worker: azure-functions-runtime, utils/threadpool.py",
 }
@@ -64,6 +66,8 @@ MISSING: Mapping[str, Mapping[str, str]] = {
         "KEY_VAULT_VERIFY_CHALLENGE": "false is for an emulator, and the example names a vault of Azure's",
         "LEDGER_RETENTION_DAYS": DEFAULT_DOES,
         "MAIL_CONFIG": "the example names one mailbox, and mail.toml is then not read",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ON_A_MACHINE,
+        "OTEL_TRACES_SAMPLER": ON_A_MACHINE,
         "OUTBOX_QUEUE": DEFAULT_DOES,
         "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": ON_A_MACHINE,
         "SIGN_IN_AS": "the example's mailbox signs in itself",
