@@ -35,8 +35,8 @@ READ_BY_AZURE: Mapping[str, str] = {
     "AzureWebJobsStorage__credential": "host: Use managed identity for AzureWebJobsStorage",
     "AzureWebJobsStorage__queueServiceUri": "host: Use managed identity for AzureWebJobsStorage",
     "AzureWebJobsStorage__tableServiceUri": "host: Use managed identity for AzureWebJobsStorage",
-    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "exporter: azure-monitor-opentelemetry, _utils/configurations.py",
-    "OTEL_TRACES_SAMPLER": "exporter: azure-monitor-opentelemetry, _utils/configurations.py",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "exporter: azure-monitor-opentelemetry, configurations.py",
+    "OTEL_TRACES_SAMPLER": "exporter: azure-monitor-opentelemetry, configurations.py",
     "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "worker: azure-functions-runtime, handle_event.py",
     "PYTHON_THREADPOOL_THREAD_COUNT": "worker: azure-functions-runtime, utils/threadpool.py",
 }
