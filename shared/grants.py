@@ -256,6 +256,7 @@ class GrantKeeper:
             )
         self._keep(sender, renewed)
         self._unsaved[sender.name] = (grant.refresh_token if grant else "", renewed)
+        self._save_again_at[sender.name] = now + _SAVE_EVERY
         self._save(sender)
         return renewed
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 from shared.core.holds import Proof, new_hold
-from shared.errors import TokenUnavailableError
+from shared.core.oauth import RefreshOutcome
+from shared.errors import CredentialError, TokenUnavailableError
 from tests.twins import NOON, Crash, grant
 from tests.workflows.conftest import NOREPLY, Bench
 from tests.workflows.test_grants import VAULT_DOWN, raising, strict
@@ -74,3 +75,13 @@ def test_memory_serves_after_a_disconnect_that_broke_off_before_the_delete() -> 
     for _ in range(50):
         keeper.token(NOREPLY)
     assert world.loads <= 2, world.loads
+
+
+def test_a_grant_that_the_vault_can_never_take_is_said_and_its_token_serves() -> None:
+    world = strict()
+    keeper = world.instance()
+    world.store.storing = raising(CredentialError("the grant has 30000 octets and Key Vault takes 25000"))
+    assert keeper.renew(NOREPLY, warm=True).outcome is RefreshOutcome.CREDENTIAL_BROKEN
+    for _ in range(3):
+        world.clock.advance(timedelta(seconds=40))
+        assert keeper.token(NOREPLY).value == "canary-access-token-2"
