@@ -96,7 +96,7 @@ def disconnect(tools: ConnectedTools, form: Mapping[str, str], cookies: Mapping[
     pending, sender = found
     state = tools.register.read(sender.name)
     granted_at = state.granted_at
-    if granted_at is None or abs(granted_at - datetime.fromisoformat(pending.flow)) > _SAME:
+    if granted_at is None or not pending.flow or abs(granted_at - _given(pending)) > _SAME:
         # Another sign-in has connected it since, which is not this page's to undo; or it was pressed before.
         ended = Outcome.USED if state.connection else Outcome.DISCONNECTED
         return Ended(ended, sender.name, sender.consenting_account)
@@ -105,6 +105,11 @@ def disconnect(tools: ConnectedTools, form: Mapping[str, str], cookies: Mapping[
     except GrantError as error:
         return Ended(Outcome.UNAVAILABLE, sender.name, sender.consenting_account, code=error.code)
     return Ended(Outcome.DISCONNECTED, sender.name, sender.consenting_account)
+
+
+def _given(pending: PendingConsent) -> datetime:
+    """Return when the grant was given that this sign-in ended with."""
+    return datetime.fromisoformat(pending.flow)
 
 
 def _found(
