@@ -184,8 +184,11 @@ class Connections:
 
     def warn(self, sender: Sender, credential: str, expires_at: datetime) -> None:
         """Say that what the sender's service proves itself with ends soon, where that is due."""
+        now = self._clock()
+        if connection.warning(expires_at, None, now) is None:
+            return  # it is far away, whatever was said before
         state, _ = self._register.change(sender.name, lambda state: state)
-        warned = connection.warning(expires_at, state.warned, self._clock())
+        warned = connection.warning(expires_at, state.warned, now)
         if warned is None:
             return
         # Said before it is noted: a warning that is given twice does less harm than one that is lost.

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.core import holds, outcomes, remedies, timing
 from shared.core.holds import Finding, Pause, Proof
-from shared.core.oauth import NO_GRANT
 from shared.core.remedies import ABOUT_THE_GRANT, CATALOGUE, Who
 from shared.core.reply import Verdict, judge
 from shared.core.smtp import Phase
@@ -199,8 +198,7 @@ class Courier:
         return outcomes.in_line(entry, now=now, body=body, reason=reason, held=True)
 
     def _about_token(self, error: GrantError, sender: Sender) -> str:
-        explained = self._explain(remedies.for_grant(error)[0], sender)
-        return explained if error.code == NO_GRANT else f"{error}; {explained}"
+        return remedies.why(error, lambda key: self._explain(key, sender))
 
     def _after(
         self, submission: Submission, message: Message, sender: Sender, entry: Entry, body: bytes

@@ -207,19 +207,19 @@ class Wiring:
         """Return the catalogue's sentence for a remedy, with this sender's names filled in."""
         from shared.core import remedies  # noqa: PLC0415 - as above
 
+        if not key:
+            return ""  # nothing went wrong, which is what most mail comes to
         settings = self.settings
+        service = settings.services[sender.service]
         names = remedies.Names(
             sender=sender,
-            service=settings.services[sender.service],
+            service=service,
             consent_url=settings.consent_url(sender.name),
             redirect_uri=settings.redirect_uri,
             vault=settings.vault_name,
-            admin_consent_url=self._admin_consent_url(sender),
+            admin_consent_url=service.admin_consent_url(settings.redirect_uri),
         )
         return remedies.explain(key, names)
-
-    def _admin_consent_url(self, sender: Sender) -> str:
-        return self._provider(sender).admin_consent_url(redirect_uri=self.settings.redirect_uri)
 
     def _amender(self) -> Amender:
         from shared.amender import Amender  # noqa: PLC0415 - as above

@@ -512,6 +512,26 @@ GOOD_SETTINGS = {
 }
 
 
+def test_a_sentence_of_the_catalogue_loads_no_provider() -> None:
+    """It is asked for at every message that is not accepted, and says where an administrator agrees."""
+    script = (
+        "import sys; from shared.services import Services; services = Services();"
+        "sender = services.settings.senders['default'];"
+        "assert services._explain('', sender) == '';"
+        "assert 'adminconsent' in services._explain('admin-consent-required', sender);"
+        "print(sorted({'msal', 'requests', 'authlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, **GOOD_SETTINGS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
 @pytest.mark.parametrize("environment", [GOOD_SETTINGS, {}], ids=["good settings", "no settings"])
 def test_a_cold_start_imports_no_sdk(environment: dict[str, str]) -> None:
     script = f"import sys, json, {APP}; print(json.dumps(sorted(sys.modules)))"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import warnings
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode
 
 import msal
 import requests
@@ -171,15 +170,8 @@ class Entra:
             return None, kept
 
     def admin_consent_url(self, *, redirect_uri: str) -> str:
-        """Return where an administrator consents for the whole tenant (MicrosoftDocs, "v2-admin-consent")."""
-        cloud = self._provider.cloud
-        wanted = [cloud.app_scope] if self._service.is_app_only else [cloud.smtp_scope, cloud.profile_scope]
-        query = {
-            "client_id": self._service.client_id,
-            "redirect_uri": redirect_uri,
-            "scope": " ".join(wanted),
-        }
-        return f"{self._provider.authority}/v2.0/adminconsent?{urlencode(query)}"
+        """Return where an administrator consents for the whole tenant."""
+        return self._service.admin_consent_url(redirect_uri)
 
     def _account(self, result: Mapping[str, Any], now: datetime) -> Account:
         try:

@@ -17,13 +17,14 @@ from shared.core import (
     remedies_of_sign_in,
     remedies_of_tokens,
 )
+from shared.core.oauth import NO_GRANT
 from shared.core.remedy import Names, Remedy, Who
 from shared.core.remedy_codes import BY_CODE
 from shared.errors import ConsentRequiredError, CredentialError, UnsuitableTokenError
 from shared.log_words import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shared.errors import GrantError
 
@@ -38,6 +39,7 @@ __all__ = [
     "explain",
     "for_grant",
     "of_code",
+    "why",
 ]
 
 CATALOGUE: Final[Mapping[str, Remedy]] = {
@@ -83,6 +85,12 @@ def for_grant(error: GrantError) -> tuple[str, Word]:
     if isinstance(error, CredentialError):
         return specific if specific in ABOUT_THE_GRANT else "credential-broken", Word.CREDENTIAL_BROKEN
     return specific or "token-unavailable", Word.TOKEN_UNAVAILABLE
+
+
+def why(error: GrantError, explain: Callable[[str], str]) -> str:
+    """Return why there is no token: what was said, and what ``explain`` has for it."""
+    explained = explain(for_grant(error)[0])
+    return explained if error.code == NO_GRANT else f"{error}; {explained}"
 
 
 def explain(key: str, names: Names) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,3 +204,16 @@ class Service:
         if isinstance(self.provider, Microsoft):
             return () if self.is_app_only else (self.provider.cloud.smtp_scope,)
         return tuple(scope for scope in self.provider.offline_scopes if scope not in OF_NO_RESOURCE)
+
+    def admin_consent_url(self, redirect_uri: str) -> str:
+        """
+        Return where an administrator consents for the whole tenant, "" for a provider that knows no such thing.
+
+        Source: MicrosoftDocs, "v2-admin-consent".
+        """
+        if not isinstance(self.provider, Microsoft):
+            return ""
+        cloud = self.provider.cloud
+        wanted = [cloud.app_scope] if self.is_app_only else [cloud.smtp_scope, cloud.profile_scope]
+        query = {"client_id": self.client_id, "redirect_uri": redirect_uri, "scope": " ".join(wanted)}
+        return f"{self.provider.authority}/v2.0/adminconsent?{urlencode(query)}"

@@ -20,7 +20,7 @@ from shared.core import remedies
 from shared.core.connection import is_warm
 from shared.core.holds import Proof, SenderState, new_hold
 from shared.core.metrics import Metric
-from shared.core.oauth import NO_GRANT, RefreshOutcome
+from shared.core.oauth import RefreshOutcome
 from shared.core.remedies import ABOUT_THE_GRANT
 from shared.errors import GrantError, StorageError
 from shared.log_words import Word
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.core.grant import Grant
-    from shared.core.holds import Hold
     from shared.core.sender import Sender
     from shared.core.service import Service
     from shared.grants import Renewal
-    from shared.ports import Telemetry
+    from shared.ports import Holds, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +51,6 @@ class Register(Protocol):
 
     def all(self) -> list[SenderState]:
         """Return the state of every sender that has one."""
-        ...
-
-
-class Holds(Protocol):
-    """What holds senders and lets them go on."""
-
-    def hold(self, sender: Sender, hold: Hold, *, address: str = "") -> None:
-        """Hold a sender and say so."""
-        ...
-
-    def resume(
-        self, sender: Sender, *, address: str = "", why: str, only: frozenset[str] = frozenset()
-    ) -> bool:
-        """End a hold, of these remedies where some are named."""
         ...
 
 
@@ -151,14 +136,11 @@ def _look_after(
         left = (renewal.grant.expires_at - tools.clock()).total_seconds()
         tools.telemetry.gauge(Metric.TOKEN_LEFT, left, sender=sender.name)
     _say(tools, sender, renewal)
-    if renewal.error is None:
-        tools.connections.seen(sender, renewal.grant, credential_ends)
-        if refused and renewal.outcome is RefreshOutcome.REFRESHED:
-            tools.holds.resume(sender, why="the provider gives tokens again", only=ABOUT_THE_GRANT)
-    else:
-        tools.connections.seen(sender, None, credential_ends)
-        if renewal.outcome is not RefreshOutcome.TRANSIENT:
-            _hold(tools, sender, renewal.error)
+    tools.connections.seen(sender, renewal.grant, credential_ends)
+    if renewal.error is not None and renewal.outcome is not RefreshOutcome.TRANSIENT:
+        _hold(tools, sender, renewal.error)
+    elif refused and renewal.outcome is RefreshOutcome.REFRESHED:
+        tools.holds.resume(sender, why="the provider gives tokens again", only=ABOUT_THE_GRANT)
     if credential_ends is not None:
         tools.connections.warn(sender, tools.services[sender.service].credential_name, credential_ends)
     return renewal.outcome
@@ -181,8 +163,7 @@ def _ends_of_credentials(tools: UpkeepTools) -> dict[str, datetime | None]:
 
 
 def _reason(tools: UpkeepTools, sender: Sender, error: GrantError) -> str:
-    explained = tools.explain(remedies.for_grant(error)[0], sender)
-    return explained if error.code == NO_GRANT else f"{error}; {explained}"
+    return remedies.why(error, lambda key: tools.explain(key, sender))
 
 
 def _say(tools: UpkeepTools, sender: Sender, renewal: Renewal) -> None:
