@@ -14,13 +14,10 @@ from shared.adapters.oauth_client import OAuthClient, Refused
 from shared.adapters.openid_identity import Identity, is_openid, is_same
 from shared.core import oauth
 from shared.core.grant import Account, Grant, Picture
-from shared.core.oauth import RefreshOutcome
 from shared.core.token_claims import Flaw
 from shared.errors import (
     ConsentRequiredError,
-    CredentialError,
     GrantError,
-    TokenUnavailableError,
     UnsuitableTokenError,
 )
 
@@ -133,12 +130,7 @@ class CustomOAuth:
         The account may have another name since; one that is another account is refused.
         """
         tokens = self._ask("refresh_token", refresh_token=grant.refresh_token)
-        if oauth.has_shrunk(grant.refresh_token, tokens.refresh_token):
-            raise TokenUnavailableError(
-                f"the provider's answer holds a refresh token of {len(tokens.refresh_token)} characters "
-                f"where the last had {len(grant.refresh_token)}; the grant is kept as it is and asked again",
-                code="refresh_token_shrunk",
-            )
+        oauth.check_refresh_token(grant.refresh_token, tokens.refresh_token)
         if (
             missing := oauth.missing_scopes(tokens.scope.split(), self._service.mail_scopes)
             if tokens.scope
@@ -210,14 +202,7 @@ class CustomOAuth:
                 if newer != credential:
                     credential = newer
                     continue
-            raise self._refusal(result.error)
-
-    def _refusal(self, error: str) -> GrantError:
-        kind: type[GrantError] = {
-            RefreshOutcome.CONSENT_REQUIRED: ConsentRequiredError,
-            RefreshOutcome.CREDENTIAL_BROKEN: CredentialError,
-        }.get(oauth.refused(error, app_only=self._service.is_app_only), TokenUnavailableError)
-        return kind(f"the provider refused: {error}", code=error)
+            raise oauth.refusal(result.error, app_only=self._service.is_app_only)
 
 
 def _scopes(tokens: Tokens, asked: str) -> tuple[str, ...]:

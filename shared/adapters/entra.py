@@ -17,8 +17,7 @@ import requests
 
 from shared.core import oauth
 from shared.core.grant import Account, ClientAssertion, ClientCertificate, ClientSecret, Grant
-from shared.core.oauth import RefreshOutcome
-from shared.errors import ConsentRequiredError, CredentialError, GrantError, TokenUnavailableError
+from shared.errors import ConsentRequiredError, GrantError, TokenUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,12 +113,7 @@ class Entra:
         """
         result = self._redeem(grant.refresh_token, self._provider.cloud.smtp_scope)
         new_token = str(result.get("refresh_token") or "")
-        if oauth.has_shrunk(grant.refresh_token, new_token):
-            raise TokenUnavailableError(
-                f"the provider's answer holds a refresh token of {len(new_token)} characters where the last "
-                f"had {len(grant.refresh_token)}; the grant is kept as it is and asked again",
-                code="refresh_token_shrunk",
-            )
+        oauth.check_refresh_token(grant.refresh_token, new_token)
         account = grant.account
         if result.get("id_token_claims"):
             account = self._account(result, now)
@@ -237,13 +231,7 @@ class Entra:
             if not isinstance(result.get("access_token"), str) or not result["access_token"]:
                 raise TokenUnavailableError("the provider's answer holds no token; it is tried again")
             return
-        code, word = _code(result), oauth.error_word(str(error))
-        said = f"{word}{f' {code}' if code else ''}"
-        kind: type[GrantError] = {
-            RefreshOutcome.CONSENT_REQUIRED: ConsentRequiredError,
-            RefreshOutcome.CREDENTIAL_BROKEN: CredentialError,
-        }.get(oauth.refused(str(error), app_only=self._service.is_app_only), TokenUnavailableError)
-        raise kind(f"the provider refused: {said}", code=code or word)
+        raise oauth.refusal(str(error), code=_code(result), app_only=self._service.is_app_only)
 
 
 class _Http:

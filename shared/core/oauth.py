@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.grant import Account
 from shared.core.service import Custom
+from shared.errors import ConsentRequiredError, CredentialError, GrantError, TokenUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,6 +67,16 @@ def refused(error: str, *, app_only: bool = False) -> RefreshOutcome:
     if error in _NEEDS_A_PERSON:
         return RefreshOutcome.CONSENT_REQUIRED
     return RefreshOutcome.TRANSIENT
+
+
+def refusal(error: str, *, code: str = "", app_only: bool = False) -> GrantError:
+    """Return what a provider's ``error`` is to whoever asked for a token; ``code`` is its own number."""
+    word = error_word(error)
+    kind: type[GrantError] = {
+        RefreshOutcome.CONSENT_REQUIRED: ConsentRequiredError,
+        RefreshOutcome.CREDENTIAL_BROKEN: CredentialError,
+    }.get(refused(error, app_only=app_only), TokenUnavailableError)
+    return kind(f"the provider refused: {word}{f' {code}' if code else ''}", code=code or word)
 
 
 def account_from(claims: Mapping[str, Any], *, service: Service, now: datetime) -> Account:
@@ -139,6 +150,16 @@ def _bare(scope: str) -> str:
 def has_shrunk(old: str, new: str) -> bool:
     """Whether a new refresh token was cut on its way: the old one is then the one to keep."""
     return bool(new) and len(new) * _SHRUNK < len(old)
+
+
+def check_refresh_token(old: str, new: str) -> None:
+    """Raise ``TokenUnavailableError`` for a refresh token that was cut on its way: the old one is kept."""
+    if has_shrunk(old, new):
+        raise TokenUnavailableError(
+            f"the provider's answer holds a refresh token of {len(new)} characters where the last had "
+            f"{len(old)}; the grant is kept as it is and asked again",
+            code="refresh_token_shrunk",
+        )
 
 
 def aadsts(description: str) -> str:

@@ -207,7 +207,7 @@ class Service:
 
     def admin_consent_url(self, redirect_uri: str) -> str:
         """
-        Return where an administrator consents for the whole tenant, "" for a provider that knows no such thing.
+        Return where an administrator consents for the whole tenant, "" where there is no such thing.
 
         Source: MicrosoftDocs, "v2-admin-consent".
         """
